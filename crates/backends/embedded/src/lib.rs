@@ -1,0 +1,1 @@
+//! Revisions, deadlines, change log, group commit and watch over any ordered engine.

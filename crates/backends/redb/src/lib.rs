@@ -1,0 +1,1 @@
+//! The redb engine of Stead.

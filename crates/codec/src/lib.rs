@@ -1,0 +1,1 @@
+//! The value envelope of Stead: codecs, compression, checksums.

@@ -1,0 +1,1 @@
+//! The public suite that every Stead backend and layer must pass.

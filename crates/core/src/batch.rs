@@ -1,0 +1,243 @@
+//! The only way to write.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{Durability, Error, Key, KeyRange, RequestId, Result, Revision, Timestamp, Ttl};
+
+/// What must hold of one key for a batch to commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expect {
+    /// No visible entry.
+    Absent,
+    /// A visible entry, whichever.
+    Present,
+    /// A visible entry of exactly this revision. One that was deleted and written again has another.
+    At(Revision),
+}
+
+/// A condition that is judged in the same instant in which the batch commits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Precondition {
+    /// Of one key.
+    Key {
+        /// The key.
+        key: Key,
+        /// What must hold of it.
+        expect: Expect,
+    },
+    /// The range holds exactly this many visible entries. Together with [`Expect::At`] on each of them it says that a
+    /// scan would see just what it saw.
+    Count {
+        /// The range.
+        range: KeyRange,
+        /// How many entries.
+        entries: u64,
+    },
+}
+
+/// What becomes of an entry's deadline when it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// It lives until it is deleted; an older deadline is removed.
+    #[default]
+    Never,
+    /// It keeps the deadline that it has; a new entry has none.
+    Keep,
+    /// It lives this long, counted by the store's clock from the instant of the commit.
+    After(Ttl),
+    /// It lives until then. A point in the past is allowed and gives an entry that nobody sees.
+    At(Timestamp),
+}
+
+impl Expiry {
+    /// The deadline that an entry written at `now` gets, given the one that it has.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the deadline would lie beyond the end of time.
+    pub fn resolve(self, now: Timestamp, current: Option<Timestamp>) -> Result<Option<Timestamp>> {
+        match self {
+            Expiry::Never => Ok(None),
+            Expiry::Keep => Ok(current),
+            Expiry::At(Timestamp::MAX) => Err(Error::invalid(
+                "deadline is the end of time; ask for no deadline instead",
+            )),
+            Expiry::At(deadline) => Ok(Some(deadline)),
+            Expiry::After(ttl) => now.checked_add(ttl).map(Some).ok_or_else(|| {
+                Error::invalid("ttl reaches beyond the end of time").with("ttl_ms", ttl.as_millis())
+            }),
+        }
+    }
+}
+
+/// One change that a batch makes. Mutations of the same key apply in the order of the batch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Mutation {
+    /// Writes a value.
+    Put {
+        /// The key.
+        key: Key,
+        /// The value's bytes.
+        value: Bytes,
+        /// What becomes of the deadline.
+        expiry: Expiry,
+    },
+    /// Removes the entry; does nothing where there is none.
+    Delete {
+        /// The key.
+        key: Key,
+    },
+    /// Gives the entry a new revision and deadline but leaves its value; does nothing where there is none.
+    Touch {
+        /// The key.
+        key: Key,
+        /// What becomes of the deadline.
+        expiry: Expiry,
+    },
+}
+
+impl Mutation {
+    /// The key that it changes.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Mutation::Put { key, .. } | Mutation::Delete { key } | Mutation::Touch { key, .. } => key,
+        }
+    }
+}
+
+/// Preconditions and mutations that commit together at one revision, or not at all.
+///
+/// A batch without mutations only checks: it commits at the current revision and changes nothing.
+///
+/// ```
+/// use stead_core::{Durability, Expect, Expiry, Key, Partition, WriteBatch};
+///
+/// let jobs = Partition::new("jobs")?;
+/// let batch = WriteBatch::new()
+///     .expect(Key::new(&jobs, "7/owner")?, Expect::Absent)
+///     .put(Key::new(&jobs, "7/owner")?, "worker-3")
+///     .delete(Key::new(&jobs, "7/waiting")?)
+///     .durability(Durability::Durable);
+/// assert_eq!(batch.mutations().len(), 2);
+/// # Ok::<(), stead_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WriteBatch {
+    preconditions: SmallVec<[Precondition; 1]>,
+    mutations: SmallVec<[Mutation; 1]>,
+    durability: Option<Durability>,
+    request_id: Option<RequestId>,
+}
+
+impl WriteBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a precondition on one key.
+    #[must_use]
+    pub fn expect(self, key: Key, expect: Expect) -> Self {
+        self.precondition(Precondition::Key { key, expect })
+    }
+
+    /// Adds a precondition on the number of visible entries in a range.
+    #[must_use]
+    pub fn expect_count(self, range: KeyRange, entries: u64) -> Self {
+        self.precondition(Precondition::Count { range, entries })
+    }
+
+    /// Adds a precondition.
+    #[must_use]
+    pub fn precondition(mut self, precondition: Precondition) -> Self {
+        self.preconditions.push(precondition);
+        self
+    }
+
+    /// Adds a write of `value` without a deadline.
+    #[must_use]
+    pub fn put(self, key: Key, value: impl Into<Bytes>) -> Self {
+        self.put_with(key, value, Expiry::Never)
+    }
+
+    /// Adds a write of `value`.
+    #[must_use]
+    pub fn put_with(self, key: Key, value: impl Into<Bytes>, expiry: Expiry) -> Self {
+        self.mutation(Mutation::Put {
+            key,
+            value: value.into(),
+            expiry,
+        })
+    }
+
+    /// Adds a removal.
+    #[must_use]
+    pub fn delete(self, key: Key) -> Self {
+        self.mutation(Mutation::Delete { key })
+    }
+
+    /// Adds a change of the deadline.
+    #[must_use]
+    pub fn touch(self, key: Key, expiry: Expiry) -> Self {
+        self.mutation(Mutation::Touch { key, expiry })
+    }
+
+    /// Adds a mutation.
+    #[must_use]
+    pub fn mutation(mut self, mutation: Mutation) -> Self {
+        self.mutations.push(mutation);
+        self
+    }
+
+    /// Asks for a durability other than the store's default.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// Makes a retry of this batch safe.
+    #[must_use]
+    pub fn request_id(mut self, id: RequestId) -> Self {
+        self.request_id = Some(id);
+        self
+    }
+
+    /// The preconditions in order.
+    #[must_use]
+    pub fn preconditions(&self) -> &[Precondition] {
+        &self.preconditions
+    }
+
+    /// The mutations in order.
+    #[must_use]
+    pub fn mutations(&self) -> &[Mutation] {
+        &self.mutations
+    }
+
+    /// The mutations in order, to change in place: for layers that rewrite values.
+    pub fn mutations_mut(&mut self) -> &mut [Mutation] {
+        &mut self.mutations
+    }
+
+    /// The durability that was asked for, if any.
+    #[must_use]
+    pub fn wanted_durability(&self) -> Option<Durability> {
+        self.durability
+    }
+
+    /// The request id, if any.
+    #[must_use]
+    pub fn id(&self) -> Option<&RequestId> {
+        self.request_id.as_ref()
+    }
+
+    /// Whether the batch neither checks nor changes anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.preconditions.is_empty() && self.mutations.is_empty()
+    }
+}

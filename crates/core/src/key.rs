@@ -1,0 +1,221 @@
+//! Partitions and keys: one order-preserving byte string.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::{Error, Result};
+
+/// What a distributed engine shards by, and what every guarantee is given for: 1 to 255 bytes without NUL.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(SmallVec<[u8; 32]>);
+
+impl Partition {
+    /// The longest partition in bytes.
+    pub const MAX_BYTES: usize = 255;
+
+    /// The partition with these bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when empty, longer than [`Partition::MAX_BYTES`] or holding a NUL byte, which ends the partition
+    /// inside a [`Key`].
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
+        let bytes = bytes.as_ref();
+        if bytes.is_empty() {
+            return Err(Error::invalid("partition is empty; give it 1 to 255 bytes"));
+        }
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(Error::invalid("partition is longer than the limit")
+                .with("length_bytes", bytes.len())
+                .with("limit_bytes", Self::MAX_BYTES));
+        }
+        if let Some(position) = bytes.iter().position(|byte| *byte == SEPARATOR) {
+            return Err(Error::invalid("partition holds a NUL byte").with("position", position));
+        }
+        Ok(Partition(SmallVec::from_slice(bytes)))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Partition({})", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+/// Ends the partition inside a key. Lower than every byte of a partition, so keys sort by partition first.
+pub(crate) const SEPARATOR: u8 = 0;
+
+/// Bytes of a key or of a range's bound, in place up to 48.
+pub(crate) type KeyBytes = SmallVec<[u8; 48]>;
+
+/// Where an entry lives: a [`Partition`] and a path of 0 to 1024 arbitrary bytes.
+///
+/// Encoded as `partition NUL path`. A partition holds no NUL, so the encoding is injective, and because NUL is lower than
+/// every byte of a partition, the byte order of encoded keys is the order of (partition, path): `agent:1` is no prefix
+/// of `agent:10`.
+///
+/// ```
+/// use stead_core::{Key, Partition};
+///
+/// let key = Key::new(&Partition::new("agent:1")?, "plan")?;
+/// assert_eq!(key.as_bytes(), b"agent:1\0plan");
+/// assert_eq!(key.path(), b"plan");
+/// assert_eq!(Key::from_encoded(key.as_bytes())?, key);
+/// # Ok::<(), stead_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Key {
+    bytes: KeyBytes,
+    partition_len: u8,
+}
+
+impl Key {
+    /// The longest path in bytes.
+    pub const MAX_PATH_BYTES: usize = 1024;
+    /// The longest encoded key in bytes.
+    pub const MAX_ENCODED_BYTES: usize = Partition::MAX_BYTES + 1 + Self::MAX_PATH_BYTES;
+
+    /// The key at `path` in `partition`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the path is longer than [`Key::MAX_PATH_BYTES`].
+    pub fn new(partition: &Partition, path: impl AsRef<[u8]>) -> Result<Self> {
+        Self::from_parts(partition, &[path.as_ref()])
+    }
+
+    /// The key whose path is the `parts` one after the other.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the path is longer than [`Key::MAX_PATH_BYTES`].
+    pub fn from_parts(partition: &Partition, parts: &[&[u8]]) -> Result<Self> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        check_path(length)?;
+        let mut bytes = KeyBytes::with_capacity(partition.0.len() + 1 + length);
+        bytes.extend_from_slice(&partition.0);
+        bytes.push(SEPARATOR);
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        Ok(Key {
+            bytes,
+            partition_len: partition_len(partition.0.len()),
+        })
+    }
+
+    /// Reads back what [`as_bytes`](Key::as_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when the bytes are no encoded key.
+    pub fn from_encoded(bytes: &[u8]) -> Result<Self> {
+        let malformed = || Error::corrupt("malformed encoded key").with("length_bytes", bytes.len());
+        let end = bytes
+            .iter()
+            .take(Partition::MAX_BYTES + 1)
+            .position(|byte| *byte == SEPARATOR);
+        let end = end.filter(|end| *end > 0).ok_or_else(malformed)?;
+        check_path(bytes.len() - end - 1).map_err(|_| malformed())?;
+        Ok(Key {
+            bytes: KeyBytes::from_slice(bytes),
+            partition_len: partition_len(end),
+        })
+    }
+
+    /// The whole encoded key.
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes of the partition.
+    #[must_use]
+    pub fn partition_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.partition_len)]
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        Partition(SmallVec::from_slice(self.partition_bytes()))
+    }
+
+    /// The path inside the partition.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        &self.bytes[usize::from(self.partition_len) + 1..]
+    }
+}
+
+fn check_path(length: usize) -> Result<()> {
+    if length > Key::MAX_PATH_BYTES {
+        return Err(Error::invalid("key is longer than the limit")
+            .with("length_bytes", length)
+            .with("limit_bytes", Key::MAX_PATH_BYTES));
+    }
+    Ok(())
+}
+
+fn partition_len(length: usize) -> u8 {
+    u8::try_from(length).expect("a partition has at most 255 bytes")
+}
+
+// The length of the partition follows from the bytes: comparing those is enough.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+/// `partition/path`, with bytes outside printable ASCII escaped.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{}",
+            self.partition_bytes().escape_ascii(),
+            self.path().escape_ascii()
+        )
+    }
+}

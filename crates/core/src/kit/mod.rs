@@ -1,0 +1,16 @@
+//! Parts that are alike in every backend, for those who write one.
+//!
+//! - [`admit`] refuses what a backend does not declare and what is too large, in one place;
+//! - [`judge`] decides the preconditions of a batch over any [`Lookup`];
+//! - [`Signal`] and [`LogWatcher`] turn a [`ChangeSource`] into a [`Watcher`](crate::Watcher) that resumes exactly and
+//!   never skips in silence.
+
+mod admit;
+mod judge;
+mod log_watcher;
+mod signal;
+
+pub use admit::{admit, admit_keys, admit_scan, admit_watch};
+pub use judge::{Lookup, judge};
+pub use log_watcher::{ChangeSource, LogRead, LogWatcher};
+pub use signal::Signal;

@@ -1,0 +1,1 @@
+//! Typed state in scopes over any Stead backend.
