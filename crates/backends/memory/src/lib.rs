@@ -1,1 +1,14 @@
-//! The in-memory backend of Stead.
+//! The in-memory backend of Stead: point reads by hash, ordered scans, atomic batches, snapshots that stop no writer,
+//! deadlines, watches, capacity limits and statistics. Nothing survives the process.
+
+mod commit;
+mod log;
+mod options;
+mod read;
+mod shards;
+mod store;
+mod sweeper;
+mod tree;
+
+pub use options::MemoryOptions;
+pub use store::MemoryBackend;

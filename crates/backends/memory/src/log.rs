@@ -1,0 +1,112 @@
+//! The newest changes, for watches, and the newest request ids, for retries: both bounded.
+
+use std::collections::{HashMap, VecDeque};
+
+use parking_lot::RwLock;
+use stead_core::kit::LogRead;
+use stead_core::{ChangeSet, Error, Fingerprint, Outcome, RequestId, Result, Revision};
+
+/// The change sets of the newest commits.
+pub(crate) struct ChangeLog {
+    retention: usize,
+    kept: RwLock<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    sets: VecDeque<ChangeSet>,
+    /// Everything up to here may be gone.
+    floor: Revision,
+    /// Everything up to here was committed.
+    newest: Revision,
+}
+
+impl ChangeLog {
+    pub(crate) fn new(retention: usize) -> Self {
+        ChangeLog {
+            retention,
+            kept: RwLock::default(),
+        }
+    }
+
+    /// Adds what was committed at `set.revision`.
+    pub(crate) fn push(&self, set: ChangeSet) {
+        let mut kept = self.kept.write();
+        kept.newest = set.revision;
+        if !set.changes.is_empty() {
+            kept.sets.push_back(set);
+        }
+        let dropped = if kept.sets.len() > self.retention {
+            kept.sets.pop_front()
+        } else {
+            None
+        };
+        if let Some(dropped) = &dropped {
+            kept.floor = dropped.revision;
+        }
+        drop(kept);
+    }
+
+    pub(crate) fn read_after(&self, after: Revision, limit: usize) -> LogRead {
+        let kept = self.kept.read();
+        if after < kept.floor {
+            return LogRead::Compacted { oldest: kept.floor };
+        }
+        let first = kept.sets.partition_point(|set| set.revision <= after);
+        let sets: Vec<ChangeSet> = kept.sets.range(first..).take(limit).cloned().collect();
+        let all = first + sets.len() == kept.sets.len();
+        let up_to = if all {
+            kept.newest
+        } else {
+            sets.last().map_or(after, |set| set.revision)
+        };
+        LogRead::Sets { sets, up_to }
+    }
+
+    pub(crate) fn floor(&self) -> Revision {
+        self.kept.read().floor
+    }
+
+    pub(crate) fn newest(&self) -> Revision {
+        self.kept.read().newest
+    }
+}
+
+/// The outcomes of the newest batches that had a request id.
+pub(crate) struct Requests {
+    retention: usize,
+    outcomes: HashMap<RequestId, (Fingerprint, Outcome)>,
+    order: VecDeque<RequestId>,
+}
+
+impl Requests {
+    pub(crate) fn new(retention: usize) -> Self {
+        Requests {
+            retention,
+            outcomes: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// The outcome of the batch that came with this id before.
+    pub(crate) fn find(&self, id: &RequestId, fingerprint: Fingerprint) -> Result<Option<Outcome>> {
+        match self.outcomes.get(id) {
+            Some((known, _)) if *known != fingerprint => Err(Error::conflict(
+                "request id was used for another batch; give each batch its own",
+            )
+            .with("request_id", id.as_bytes().escape_ascii())),
+            Some((_, outcome)) => Ok(Some(outcome.clone())),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn remember(&mut self, id: RequestId, fingerprint: Fingerprint, outcome: Outcome) {
+        if self.order.len() >= self.retention
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.outcomes.remove(&oldest);
+        }
+        self.order.push_back(id.clone());
+        self.outcomes.insert(id, (fingerprint, outcome));
+    }
+}

@@ -1,0 +1,189 @@
+//! The hash index for point reads: tables of entries, each behind its own lock.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashTable;
+use parking_lot::{RwLock, RwLockWriteGuard};
+use smallvec::SmallVec;
+use stead_core::Entry;
+
+/// A power of two, and at most the bits of [`ShardSet`].
+const SHARDS: usize = 64;
+
+pub(crate) struct Shards {
+    hasher: foldhash::quality::RandomState,
+    shards: Box<[Shard]>,
+}
+
+/// One table. Aligned so that two shards share no cache line; the counters lie beside the lock, whose line a reader
+/// writes anyway.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard {
+    table: RwLock<HashTable<Entry>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Shards {
+            hasher: foldhash::quality::RandomState::default(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+        }
+    }
+}
+
+/// The hash of a key: its shard and its place in the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// Taken from other bits than those that hashbrown uses for the slot and its tag.
+    fn shard(self) -> usize {
+        usize::try_from((self.0 >> 40) % SHARDS as u64).expect("fewer than 2^32 shards")
+    }
+}
+
+impl Shards {
+    #[inline]
+    pub(crate) fn place(&self, key: &[u8]) -> Place {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        Place(hasher.finish())
+    }
+
+    /// The entry under `key`, whether or not its deadline has passed.
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
+        self.get_at(self.place(key), key)
+    }
+
+    /// The entry under `key`, whose place is known.
+    #[inline]
+    pub(crate) fn get_at(&self, place: Place, key: &[u8]) -> Option<Entry> {
+        let table = self.shards[place.shard()].table.read();
+        table.find(place.0, |entry| entry.prefix() == key).cloned()
+    }
+
+    /// As [`get`](Shards::get), counted as a hit or a miss by `visible`.
+    #[inline]
+    pub(crate) fn get_counted(&self, key: &[u8], visible: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
+        let place = self.place(key);
+        let shard = &self.shards[place.shard()];
+        let found = shard
+            .table
+            .read()
+            .find(place.0, |entry| entry.prefix() == key)
+            .cloned();
+        let found = found.filter(visible);
+        let counter = if found.is_some() {
+            &shard.hits
+        } else {
+            &shard.misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// The entries under `keys` at one instant.
+    pub(crate) fn get_all<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Entry>> {
+        let places: SmallVec<[(&[u8], Place); 16]> = keys.map(|key| (key, self.place(key))).collect();
+        let set = places
+            .iter()
+            .fold(ShardSet::default(), |set, (_, place)| set.with(*place));
+        let guards: SmallVec<[_; 8]> = set.iter().map(|shard| self.shards[shard].table.read()).collect();
+        let find = |(key, place): &(&[u8], Place)| {
+            guards[set.rank(*place)]
+                .find(place.0, |entry| entry.prefix() == *key)
+                .cloned()
+        };
+        places.iter().map(find).collect()
+    }
+
+    /// Locks all shards of `set` for writing. Always in ascending order, as `get_all` does for reading, so nobody waits
+    /// in a circle.
+    pub(crate) fn lock(&self, set: ShardSet) -> Locked<'_> {
+        let guards = set.iter().map(|shard| self.shards[shard].table.write()).collect();
+        Locked {
+            shards: self,
+            set,
+            guards,
+        }
+    }
+
+    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
+        self.shards.iter().fold((0, 0), |(hits, misses), shard| {
+            (
+                hits + shard.hits.load(Ordering::Relaxed),
+                misses + shard.misses.load(Ordering::Relaxed),
+            )
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.table.read().len()).sum()
+    }
+}
+
+/// Some of the shards.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ShardSet(u64);
+
+impl ShardSet {
+    pub(crate) fn all() -> Self {
+        ShardSet(u64::MAX)
+    }
+
+    pub(crate) fn with(self, place: Place) -> Self {
+        ShardSet(self.0 | (1 << place.shard()))
+    }
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        (0..SHARDS).filter(move |shard| self.0 & (1 << shard) != 0)
+    }
+
+    /// The position of the shard of `place` among the shards of the set.
+    fn rank(self, place: Place) -> usize {
+        (self.0 & ((1 << place.shard()) - 1)).count_ones() as usize
+    }
+}
+
+/// Shards locked for writing together, so that readers see all of a batch or nothing.
+pub(crate) struct Locked<'a> {
+    shards: &'a Shards,
+    set: ShardSet,
+    guards: SmallVec<[RwLockWriteGuard<'a, HashTable<Entry>>; 1]>,
+}
+
+impl Locked<'_> {
+    /// Puts `entry` in, in place of the one with the same key, which is returned.
+    pub(crate) fn insert(&mut self, place: Place, entry: Entry) -> Option<Entry> {
+        let hasher = |entry: &Entry| self.shards.place(entry.prefix()).0;
+        let table = &mut self.guards[self.set.rank(place)];
+        match table.find_mut(place.0, |other| other.prefix() == entry.prefix()) {
+            Some(slot) => Some(std::mem::replace(slot, entry)),
+            None => {
+                table.insert_unique(place.0, entry, hasher);
+                None
+            }
+        }
+    }
+
+    /// Takes the entry under `key` out.
+    pub(crate) fn remove(&mut self, place: Place, key: &[u8]) -> Option<Entry> {
+        let table = &mut self.guards[self.set.rank(place)];
+        table
+            .find_entry(place.0, |entry| entry.prefix() == key)
+            .ok()
+            .map(|found| found.remove().0)
+    }
+
+    /// Forgets everything in the locked shards.
+    pub(crate) fn clear(&mut self) {
+        for table in &mut self.guards {
+            **table = HashTable::new();
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The ordered index: a B-tree whose copies share what they have in common.
+//!
+//! A clone costs one reference count, and from then on both sides change only copies of the nodes on the way to what they
+//! change (Driscoll, Sarnak, Sleator and Tarjan 1989, path copying). That is what lets a snapshot or a scan read on while
+//! writers write. Nodes that nobody shares are changed in place.
+//!
+//! Entries carry their encoded key as their prefix, so a slot of a leaf is one pointer. ARCHITECTURE.md has the
+//! measurements that led here.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use stead_core::Entry;
+
+/// The most slots of a node. Half of it, about, is used by random inserts to two thirds and by ascending ones to all.
+const MAX: usize = 64;
+/// A node below this is merged with a neighbour if both fit into one.
+const MIN: usize = 16;
+
+#[derive(Clone)]
+pub(crate) struct Tree {
+    root: Arc<Node>,
+}
+
+#[derive(Clone)]
+enum Node {
+    Leaf(Vec<Entry>),
+    Inner(Inner),
+}
+
+/// `bounds[i]` is above every key of `children[i]` and at most the lowest key of `children[i + 1]`.
+#[derive(Clone)]
+struct Inner {
+    bounds: Vec<Arc<[u8]>>,
+    children: Vec<Arc<Node>>,
+}
+
+struct Split {
+    bound: Arc<[u8]>,
+    right: Arc<Node>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Tree {
+            root: Arc::new(Node::Leaf(Vec::new())),
+        }
+    }
+}
+
+impl Tree {
+    /// Puts `entry` in, in place of the one with the same key if there is one, which is returned.
+    pub(crate) fn insert(&mut self, entry: Entry) -> Option<Entry> {
+        let (old, split) = Arc::make_mut(&mut self.root).insert(entry);
+        if let Some(Split { bound, right }) = split {
+            let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new())));
+            self.root = Arc::new(Node::Inner(Inner {
+                bounds: vec![bound],
+                children: vec![left, right],
+            }));
+        }
+        old
+    }
+
+    /// Takes the entry under `key` out.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let old = Arc::make_mut(&mut self.root).remove(key);
+        while let Node::Inner(inner) = &*self.root {
+            if inner.children.len() > 1 {
+                break;
+            }
+            let only = Arc::clone(&inner.children[0]);
+            self.root = only;
+        }
+        old
+    }
+
+    /// The entry under `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&Entry> {
+        let mut node = &self.root;
+        loop {
+            match &**node {
+                Node::Leaf(entries) => return find(entries, key).ok().map(|slot| &entries[slot]),
+                Node::Inner(inner) => node = &inner.children[inner.slot_of(key)],
+            }
+        }
+    }
+
+    /// Visits the entries from `start` (included) to `end` (excluded) upwards.
+    pub(crate) fn ascend(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) {
+        let _ = self.root.ascend(start, end, visit);
+    }
+
+    /// Visits the entries from `start` (included) to `end` (excluded) downwards.
+    pub(crate) fn descend(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) {
+        let _ = self.root.descend(start, end, visit);
+    }
+}
+
+fn find(entries: &[Entry], key: &[u8]) -> Result<usize, usize> {
+    entries.binary_search_by(|entry| entry.prefix().cmp(key))
+}
+
+impl Inner {
+    /// The child that `key` belongs to.
+    fn slot_of(&self, key: &[u8]) -> usize {
+        self.bounds.partition_point(|bound| &**bound <= key)
+    }
+
+    /// The children that may hold keys from `start` to `end`.
+    fn slots_of(&self, start: &[u8], end: Option<&[u8]>) -> std::ops::RangeInclusive<usize> {
+        let last = end.map_or(self.bounds.len(), |end| {
+            self.bounds.partition_point(|bound| &**bound < end)
+        });
+        self.slot_of(start)..=last
+    }
+
+    /// Merges the child in `slot` with a neighbour if it has become small and both fit into one node.
+    fn mend(&mut self, slot: usize) {
+        if self.children[slot].len() >= MIN || self.children.len() == 1 {
+            return;
+        }
+        let left = slot.saturating_sub(1).min(self.children.len() - 2);
+        if self.children[left].len() + self.children[left + 1].len() > MAX {
+            return;
+        }
+        let bound = self.bounds.remove(left);
+        let right = self.children.remove(left + 1);
+        let right = Arc::try_unwrap(right).unwrap_or_else(|shared| (*shared).clone());
+        Arc::make_mut(&mut self.children[left]).append(bound, right);
+    }
+}
+
+impl Node {
+    fn len(&self) -> usize {
+        match self {
+            Node::Leaf(entries) => entries.len(),
+            Node::Inner(inner) => inner.children.len(),
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) -> (Option<Entry>, Option<Split>) {
+        match self {
+            Node::Leaf(entries) => match find(entries, entry.prefix()) {
+                Ok(slot) => (Some(std::mem::replace(&mut entries[slot], entry)), None),
+                Err(slot) => {
+                    let split = (entries.len() == MAX).then(|| split_leaf(entries, slot));
+                    match split {
+                        Some(mut right) if slot >= entries.len() => {
+                            right.insert(slot - entries.len(), entry);
+                            (None, Some(leaf_split(right)))
+                        }
+                        right => {
+                            entries.insert(slot, entry);
+                            (None, right.map(leaf_split))
+                        }
+                    }
+                }
+            },
+            Node::Inner(inner) => {
+                let slot = inner.slot_of(entry.prefix());
+                let (old, split) = Arc::make_mut(&mut inner.children[slot]).insert(entry);
+                let Some(Split { bound, right }) = split else {
+                    return (old, None);
+                };
+                inner.bounds.insert(slot, bound);
+                inner.children.insert(slot + 1, right);
+                (old, (inner.children.len() > MAX).then(|| split_inner(inner)))
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        match self {
+            Node::Leaf(entries) => find(entries, key).ok().map(|slot| entries.remove(slot)),
+            Node::Inner(inner) => {
+                let slot = inner.slot_of(key);
+                let old = Arc::make_mut(&mut inner.children[slot]).remove(key)?;
+                inner.mend(slot);
+                Some(old)
+            }
+        }
+    }
+
+    /// Takes over all of `right`, whose keys are from `bound` on.
+    fn append(&mut self, bound: Arc<[u8]>, right: Node) {
+        match (self, right) {
+            (Node::Leaf(left), Node::Leaf(right)) => left.extend(right),
+            (Node::Inner(left), Node::Inner(right)) => {
+                left.bounds.push(bound);
+                left.bounds.extend(right.bounds);
+                left.children.extend(right.children);
+            }
+            _ => unreachable!("all leaves of a tree are at the same depth"),
+        }
+    }
+
+    fn ascend(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self {
+            Node::Leaf(entries) => slots_between(entries, start, end).iter().try_for_each(visit),
+            Node::Inner(inner) => inner
+                .slots_of(start, end)
+                .try_for_each(|slot| inner.children[slot].ascend(start, end, visit)),
+        }
+    }
+
+    fn descend(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+        visit: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self {
+            Node::Leaf(entries) => slots_between(entries, start, end)
+                .iter()
+                .rev()
+                .try_for_each(visit),
+            Node::Inner(inner) => inner
+                .slots_of(start, end)
+                .rev()
+                .try_for_each(|slot| inner.children[slot].descend(start, end, visit)),
+        }
+    }
+}
+
+fn slots_between<'a>(entries: &'a [Entry], start: &[u8], end: Option<&[u8]>) -> &'a [Entry] {
+    let first = entries.partition_point(|entry| entry.prefix() < start);
+    let rest = &entries[first..];
+    match end {
+        Some(end) => &rest[..rest.partition_point(|entry| entry.prefix() < end)],
+        None => rest,
+    }
+}
+
+/// Splits a full leaf that is about to get an entry at `slot`: in the middle, or at the end for ascending inserts, which
+/// leave full leaves behind that way.
+fn split_leaf(entries: &mut Vec<Entry>, slot: usize) -> Vec<Entry> {
+    let at = if slot == entries.len() {
+        slot
+    } else {
+        entries.len() / 2
+    };
+    let mut right = Vec::with_capacity(MAX);
+    right.extend(entries.drain(at..));
+    right
+}
+
+fn leaf_split(right: Vec<Entry>) -> Split {
+    Split {
+        bound: Arc::from(right[0].prefix()),
+        right: Arc::new(Node::Leaf(right)),
+    }
+}
+
+fn split_inner(inner: &mut Inner) -> Split {
+    let at = inner.children.len() / 2;
+    let children = inner.children.split_off(at);
+    let bounds = inner.bounds.split_off(at);
+    let bound = inner
+        .bounds
+        .pop()
+        .expect("a node that is split has bounds on both sides");
+    Split {
+        bound,
+        right: Arc::new(Node::Inner(Inner { bounds, children })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use stead_core::Revision;
+
+    use super::*;
+
+    fn entry(key: u16, revision: u64) -> Entry {
+        Entry::with_prefix(&key.to_be_bytes(), b"v", Revision::new(revision), None)
+    }
+
+    fn contents(tree: &Tree, start: u16, end: Option<u16>, up: bool) -> Vec<(Vec<u8>, u64)> {
+        let mut seen = Vec::new();
+        let mut visit = |entry: &Entry| {
+            seen.push((entry.prefix().to_vec(), entry.revision().get()));
+            ControlFlow::Continue(())
+        };
+        let end = end.map(u16::to_be_bytes);
+        let end = end.as_ref().map(|end| &end[..]);
+        if up {
+            tree.ascend(&start.to_be_bytes(), end, &mut visit);
+        } else {
+            tree.descend(&start.to_be_bytes(), end, &mut visit);
+        }
+        seen
+    }
+
+    fn expected(model: &BTreeMap<u16, u64>, start: u16, end: Option<u16>) -> Vec<(Vec<u8>, u64)> {
+        let all = model
+            .range(start..)
+            .filter(|(key, _)| end.is_none_or(|end| **key < end));
+        all.map(|(key, revision)| (key.to_be_bytes().to_vec(), *revision))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn behaves_as_a_sorted_map_and_its_copies_stand_still(
+            operations in prop::collection::vec((any::<bool>(), 0..1500u16), 0..4000),
+            bounds in prop::collection::vec((0..1600u16, prop::option::of(0..1600u16)), 8),
+        ) {
+            let (mut tree, mut model) = (Tree::default(), BTreeMap::new());
+            let mut copies = Vec::new();
+            for (index, (insert, key)) in operations.iter().enumerate() {
+                let revision = index as u64;
+                if index % 701 == 0 {
+                    copies.push((tree.clone(), model.clone()));
+                }
+                if *insert {
+                    let old = tree.insert(entry(*key, revision)).map(|old| old.revision().get());
+                    prop_assert_eq!(old, model.insert(*key, revision));
+                } else {
+                    let old = tree.remove(&key.to_be_bytes()).map(|old| old.revision().get());
+                    prop_assert_eq!(old, model.remove(key));
+                }
+                let found = tree.get(&key.to_be_bytes()).map(|entry| entry.revision().get());
+                prop_assert_eq!(found, model.get(key).copied());
+            }
+            copies.push((tree, model));
+            for (tree, model) in copies {
+                for (start, end) in &bounds {
+                    let mut wanted = expected(&model, *start, *end);
+                    prop_assert_eq!(contents(&tree, *start, *end, true), wanted.clone());
+                    wanted.reverse();
+                    prop_assert_eq!(contents(&tree, *start, *end, false), wanted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ascending_and_descending_growth_and_full_removal() {
+        for up in [true, false] {
+            let mut tree = Tree::default();
+            let order = |index: u16| if up { index } else { 20_000 - index };
+            for index in 0..20_000 {
+                tree.insert(entry(order(index), 0));
+            }
+            assert_eq!(contents(&tree, 0, None, true).len(), 20_000);
+            for index in 0..20_000 {
+                assert!(tree.remove(&order(index).to_be_bytes()).is_some());
+            }
+            assert!(contents(&tree, 0, None, true).is_empty());
+            assert!(matches!(&*tree.root, Node::Leaf(_)));
+        }
+    }
+}
