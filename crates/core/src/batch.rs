@@ -134,24 +134,28 @@ pub struct WriteBatch {
 impl WriteBatch {
     /// An empty batch.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a precondition on one key.
     #[must_use]
+    #[inline]
     pub fn expect(self, key: Key, expect: Expect) -> Self {
         self.precondition(Precondition::Key { key, expect })
     }
 
     /// Adds a precondition on the number of visible entries in a range.
     #[must_use]
+    #[inline]
     pub fn expect_count(self, range: KeyRange, entries: u64) -> Self {
         self.precondition(Precondition::Count { range, entries })
     }
 
     /// Adds a precondition.
     #[must_use]
+    #[inline]
     pub fn precondition(mut self, precondition: Precondition) -> Self {
         self.preconditions.push(precondition);
         self
@@ -159,12 +163,14 @@ impl WriteBatch {
 
     /// Adds a write of `value` without a deadline.
     #[must_use]
+    #[inline]
     pub fn put(self, key: Key, value: impl Into<Bytes>) -> Self {
         self.put_with(key, value, Expiry::Never)
     }
 
     /// Adds a write of `value`.
     #[must_use]
+    #[inline]
     pub fn put_with(self, key: Key, value: impl Into<Bytes>, expiry: Expiry) -> Self {
         self.mutation(Mutation::Put {
             key,
@@ -175,18 +181,21 @@ impl WriteBatch {
 
     /// Adds a removal.
     #[must_use]
+    #[inline]
     pub fn delete(self, key: Key) -> Self {
         self.mutation(Mutation::Delete { key })
     }
 
     /// Adds a change of the deadline.
     #[must_use]
+    #[inline]
     pub fn touch(self, key: Key, expiry: Expiry) -> Self {
         self.mutation(Mutation::Touch { key, expiry })
     }
 
     /// Adds a mutation.
     #[must_use]
+    #[inline]
     pub fn mutation(mut self, mutation: Mutation) -> Self {
         self.mutations.push(mutation);
         self
@@ -194,6 +203,7 @@ impl WriteBatch {
 
     /// Asks for a durability other than the store's default.
     #[must_use]
+    #[inline]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
         self
@@ -201,6 +211,7 @@ impl WriteBatch {
 
     /// Makes a retry of this batch safe.
     #[must_use]
+    #[inline]
     pub fn request_id(mut self, id: RequestId) -> Self {
         self.request_id = Some(id);
         self
@@ -208,12 +219,14 @@ impl WriteBatch {
 
     /// The preconditions in order.
     #[must_use]
+    #[inline]
     pub fn preconditions(&self) -> &[Precondition] {
         &self.preconditions
     }
 
     /// The mutations in order.
     #[must_use]
+    #[inline]
     pub fn mutations(&self) -> &[Mutation] {
         &self.mutations
     }
@@ -225,18 +238,21 @@ impl WriteBatch {
 
     /// The durability that was asked for, if any.
     #[must_use]
+    #[inline]
     pub fn wanted_durability(&self) -> Option<Durability> {
         self.durability
     }
 
     /// The request id, if any.
     #[must_use]
+    #[inline]
     pub fn id(&self) -> Option<&RequestId> {
         self.request_id.as_ref()
     }
 
     /// Whether the batch neither checks nor changes anything.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.preconditions.is_empty() && self.mutations.is_empty()
     }

@@ -25,6 +25,7 @@ struct Header {
 impl Entry {
     /// An entry with a copy of `value`.
     #[must_use]
+    #[inline]
     pub fn new(value: &[u8], revision: Revision, deadline: Option<Timestamp>) -> Self {
         let header = Header {
             revision,
@@ -36,6 +37,7 @@ impl Entry {
 
     /// An entry whose allocation starts with `prefix`, for backends that keep the key beside the value.
     #[must_use]
+    #[inline]
     pub fn with_prefix(prefix: &[u8], value: &[u8], revision: Revision, deadline: Option<Timestamp>) -> Self {
         let header = Header {
             revision,

@@ -145,6 +145,7 @@ impl Key {
 
     /// The bytes of the partition.
     #[must_use]
+    #[inline]
     pub fn partition_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.partition_len)]
     }
@@ -157,6 +158,7 @@ impl Key {
 
     /// The path inside the partition.
     #[must_use]
+    #[inline]
     pub fn path(&self) -> &[u8] {
         &self.bytes[usize::from(self.partition_len) + 1..]
     }

@@ -33,6 +33,7 @@ impl Limits {
     /// # Errors
     ///
     /// `Invalid`, naming what is too large and the limit.
+    #[inline]
     pub fn check_batch(&self, batch: &WriteBatch) -> Result<()> {
         let operations = batch.preconditions().len() + batch.mutations().len();
         self.check_operations(operations)?;

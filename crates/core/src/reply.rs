@@ -36,11 +36,13 @@ enum State<'a, T> {
 
 impl<'a, T> Reply<'a, T> {
     /// A successful answer that is here already.
+    #[inline]
     pub fn ready(value: T) -> Self {
         Reply(State::Ready(Ok(value)))
     }
 
     /// A failure that is here already.
+    #[inline]
     pub fn fail(error: crate::Error) -> Self {
         Reply(State::Ready(Err(error)))
     }
@@ -61,6 +63,7 @@ impl<'a, T> Reply<'a, T> {
     /// # Errors
     ///
     /// The outer `Err` is the reply that is still pending, not a failure.
+    #[inline]
     pub fn try_take(self) -> Result<Result<T>, Self> {
         match self.0 {
             State::Ready(result) => Ok(result),
@@ -71,6 +74,7 @@ impl<'a, T> Reply<'a, T> {
 
 impl<'a, T: Send + 'a> Reply<'a, T> {
     /// Goes on with `next` once the answer is here: inline if it is already.
+    #[inline]
     pub fn and_then<U, F>(self, next: F) -> Reply<'a, U>
     where
         U: Send + 'a,
@@ -85,6 +89,7 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
     }
 
     /// Changes the value of a successful answer.
+    #[inline]
     pub fn map<U, F>(self, change: F) -> Reply<'a, U>
     where
         U: Send + 'a,
@@ -98,6 +103,7 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
     }
 
     /// Changes the whole result, failure included.
+    #[inline]
     pub fn map_result<U, F>(self, change: F) -> Reply<'a, U>
     where
         U: Send + 'a,
@@ -112,6 +118,7 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
 }
 
 impl<T> From<Result<T>> for Reply<'_, T> {
+    #[inline]
     fn from(result: Result<T>) -> Self {
         Reply(State::Ready(result))
     }

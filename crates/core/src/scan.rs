@@ -134,6 +134,7 @@ pub trait Cursor: Send {
     ///
     /// # Cancellation
     ///
-    /// A page whose reply was dropped is read again by the next call.
+    /// A page whose reply was dropped while it was pending is read again by the next call. A reply that is ready holds
+    /// its page: take it.
     fn next_page(&mut self) -> Reply<'_, Page>;
 }

@@ -68,7 +68,8 @@ pub trait Watcher: Send {
     ///
     /// # Cancellation
     ///
-    /// An event whose reply was dropped is given again by the next call.
+    /// An event whose reply was dropped, polled or not, is given again by the next call; so a reply is never ready
+    /// before it is polled.
     fn next(&mut self) -> Reply<'_, WatchEvent>;
 
     /// Everything up to this revision was delivered or lay outside the watched range. A watch that begins after it

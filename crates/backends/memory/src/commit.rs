@@ -1,11 +1,13 @@
 //! Committing: one batch at a time decides, plans and then changes both indexes in one visible step.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 use stead_core::kit::{Lookup, Settled, by_key, judge, same_key, settle};
 use stead_core::{
-    Change, ChangeKind, ChangeSet, Entry, Error, Fingerprint, Key, KeyRange, Mutation, Outcome, Result,
+    Change, ChangeKind, Entry, Error, Expiry, Fingerprint, Key, KeyRange, Mutation, Outcome, Result,
     Revision, Timestamp, WriteBatch,
 };
 
@@ -28,12 +30,12 @@ pub(crate) struct Commit {
 }
 
 /// What a batch does to one key.
-struct Effect {
-    key: Key,
+struct Effect<'a> {
+    key: &'a Key,
     place: Place,
     /// What is there now, past its deadline or not.
     old: Option<Entry>,
-    new: Option<New>,
+    new: Option<New<'a>>,
     /// What watchers are told.
     kind: ChangeKind,
     /// Whether `old` had passed its deadline.
@@ -41,50 +43,49 @@ struct Effect {
 }
 
 /// An entry that still lacks its revision.
-struct New {
-    value: Value,
+struct New<'a> {
+    /// `None` for that of the old entry.
+    value: Option<&'a Bytes>,
     deadline: Option<Timestamp>,
 }
 
-enum Value {
-    Given(bytes::Bytes),
-    /// That of the old entry.
-    Kept,
-}
-
-type Effects = SmallVec<[Effect; 1]>;
+type Effects<'a> = SmallVec<[Effect<'a>; 1]>;
 
 impl Inner {
     /// Commits or rejects `batch`, which was admitted.
     pub(crate) fn commit(&self, batch: &WriteBatch) -> Result<Outcome> {
-        let fingerprint = batch.id().map(|_| Fingerprint::of(batch));
+        let request = batch.id().map(|id| (id, Fingerprint::of(batch)));
         let mut commit = self.commit.lock();
         if commit.closed {
             return Err(Error::closed());
         }
-        if let (Some(id), Some(fingerprint)) = (batch.id(), fingerprint)
+        if let Some((id, fingerprint)) = request
             && let Some(outcome) = commit.requests.find(id, fingerprint)?
         {
             return Ok(outcome);
         }
-        let now = self.clock.now();
-        let outcome = match judge(batch.preconditions(), &mut Judged { store: self, now })? {
-            Some(conflict) => {
-                commit.conflicts += 1;
-                Outcome::Rejected(conflict)
-            }
-            None if batch.mutations().is_empty() => Outcome::Committed(commit.revision),
-            None => {
-                let effects = self.plan(batch.mutations(), now)?;
-                self.check_capacity(&commit, &effects)?;
-                commit.commits += 1;
-                Outcome::Committed(self.install(&mut commit, effects))
-            }
-        };
-        if let (Some(id), Some(fingerprint)) = (batch.id(), fingerprint) {
+        let outcome = self.decide(&mut commit, batch)?;
+        if let Some((id, fingerprint)) = request {
             commit.requests.remember(id.clone(), fingerprint, outcome.clone());
         }
         Ok(outcome)
+    }
+
+    fn decide(&self, commit: &mut Commit, batch: &WriteBatch) -> Result<Outcome> {
+        let now = self.now_for(commit, batch.mutations());
+        if !batch.preconditions().is_empty()
+            && let Some(conflict) = judge(batch.preconditions(), &mut Judged { store: self, now })?
+        {
+            commit.conflicts += 1;
+            return Ok(Outcome::Rejected(conflict));
+        }
+        if batch.mutations().is_empty() {
+            return Ok(Outcome::Committed(commit.revision));
+        }
+        let effects = self.plan(batch.mutations(), now)?;
+        self.check_capacity(commit, &effects)?;
+        commit.commits += 1;
+        Ok(Outcome::Committed(self.install(commit, &effects)))
     }
 
     /// Removes entries past their deadline, at most `most`, and says how many went.
@@ -96,62 +97,83 @@ impl Inner {
             .iter()
             .take_while(|(deadline, _)| *deadline <= now)
             .take(most);
-        let effects: Effects = due
-            .filter_map(|(_, key)| {
-                let place = self.shards.place(key);
-                let old = self.shards.get(key)?;
-                let key = Key::from_encoded(key).expect("stored keys were encoded from keys");
-                let kind = ChangeKind::Expired;
-                Some(Effect {
+        let decode = |key: &[u8]| Key::from_encoded(key).expect("stored keys were encoded from keys");
+        let mut keys: Vec<Key> = due.map(|(_, key)| decode(key)).collect();
+        if keys.is_empty() {
+            return 0;
+        }
+        keys.sort_unstable();
+        let effects: Effects<'_> = keys
+            .iter()
+            .map(|key| {
+                let place = self.shards.place(key.as_bytes());
+                let old = self.shards.get_at(place, key.as_bytes());
+                Effect {
                     key,
                     place,
-                    old: Some(old),
+                    old,
                     new: None,
-                    kind,
+                    kind: ChangeKind::Expired,
                     old_expired: true,
-                })
+                }
             })
             .collect();
-        let swept = effects.len();
-        if swept > 0 && !commit.closed {
-            self.install(&mut commit, effects);
+        self.install(&mut commit, &effects);
+        keys.len()
+    }
+
+    /// The time, if anything can depend on it: asking for it costs as much as a small write.
+    fn now_for(&self, commit: &Commit, mutations: &[Mutation]) -> Timestamp {
+        let relative = |mutation: &Mutation| match mutation {
+            Mutation::Put { expiry, .. } | Mutation::Touch { expiry, .. } => {
+                matches!(expiry, Expiry::After(_))
+            }
+            Mutation::Delete { .. } => false,
+        };
+        if commit.deadlines.is_empty() && !mutations.iter().any(relative) {
+            return Timestamp::EPOCH;
         }
-        swept
+        self.clock.now()
     }
 
     /// What `mutations` do to each key, in key order. Changes nothing.
-    fn plan(&self, mutations: &[Mutation], now: Timestamp) -> Result<Effects> {
+    fn plan<'a>(&self, mutations: &'a [Mutation], now: Timestamp) -> Result<Effects<'a>> {
         let mut effects = Effects::new();
+        if let [mutation] = mutations {
+            effects.extend(self.plan_key(&[mutation], now)?);
+            return Ok(effects);
+        }
         for group in by_key(mutations).chunk_by(same_key) {
-            let key = group[0].key();
-            let place = self.shards.place(key.as_bytes());
-            let old = self.shards.get_at(place, key.as_bytes());
-            let old_expired = old.as_ref().is_some_and(|entry| is_past(entry, now));
-            let visible = old.as_ref().filter(|_| !old_expired).map(Entry::deadline);
-            let (key, settled) = settle(group, visible, now)?;
-            let (new, kind) = match settled {
-                Settled::Put { value, deadline } => {
-                    let value = value.map_or(Value::Kept, |value| Value::Given(value.clone()));
-                    (Some(New { value, deadline }), ChangeKind::Put)
-                }
-                Settled::Absent if old.is_none() => continue,
-                Settled::Absent if old_expired => (None, ChangeKind::Expired),
-                Settled::Absent => (None, ChangeKind::Delete),
-                Settled::Unchanged => continue,
-            };
-            effects.push(Effect {
-                key: key.clone(),
-                place,
-                old,
-                new,
-                kind,
-                old_expired,
-            });
+            effects.extend(self.plan_key(group, now)?);
         }
         Ok(effects)
     }
 
-    fn check_capacity(&self, commit: &Commit, effects: &Effects) -> Result<()> {
+    fn plan_key<'a>(&self, group: &[&'a Mutation], now: Timestamp) -> Result<Option<Effect<'a>>> {
+        let key = group[0].key();
+        let place = self.shards.place(key.as_bytes());
+        let old = self.shards.get_at(place, key.as_bytes());
+        let old_expired = old.as_ref().is_some_and(|entry| is_past(entry, now));
+        let visible = old.as_ref().filter(|_| !old_expired).map(Entry::deadline);
+        let (key, settled) = settle(group, visible, now)?;
+        let (new, kind) = match settled {
+            Settled::Put { value, deadline } => (Some(New { value, deadline }), ChangeKind::Put),
+            Settled::Absent if old.is_none() => return Ok(None),
+            Settled::Absent if old_expired => (None, ChangeKind::Expired),
+            Settled::Absent => (None, ChangeKind::Delete),
+            Settled::Unchanged => return Ok(None),
+        };
+        Ok(Some(Effect {
+            key,
+            place,
+            old,
+            new,
+            kind,
+            old_expired,
+        }))
+    }
+
+    fn check_capacity(&self, commit: &Commit, effects: &Effects<'_>) -> Result<()> {
         let (mut entries, mut bytes) = (commit.entries, commit.bytes);
         for effect in effects {
             if let Some(old) = &effect.old {
@@ -178,39 +200,37 @@ impl Inner {
     }
 
     /// Makes `effects` visible at once, under a new revision.
-    fn install(&self, commit: &mut Commit, effects: Effects) -> Revision {
+    fn install(&self, commit: &mut Commit, effects: &Effects<'_>) -> Revision {
         let revision = commit.revision.next();
         let set = effects
             .iter()
             .fold(ShardSet::default(), |set, effect| set.with(effect.place));
-        let mut changes = Vec::with_capacity(effects.len());
-        // Freed after the locks: large values take their time.
-        let mut garbage: SmallVec<[Entry; 2]> = SmallVec::new();
+        let changes = effects.iter().map(|effect| Change {
+            key: effect.key.clone(),
+            kind: effect.kind,
+        });
+        let changes = changes.collect();
         let built: SmallVec<[Option<Entry>; 1]> =
             effects.iter().map(|effect| effect.build(revision)).collect();
 
         let mut published = self.published.write();
         let mut shards = self.shards.lock(set);
-        for (effect, new) in effects.into_iter().zip(built) {
-            commit.account(&effect, new.as_ref());
-            let key = effect.key;
+        for (effect, new) in effects.iter().zip(built) {
+            commit.account(effect, new.as_ref());
+            let key = effect.key.as_bytes();
+            // What is replaced lives on in `effects`, to be freed after the locks: large values take their time.
             if let Some(new) = new {
-                garbage.extend(shards.insert(effect.place, new.clone()));
-                garbage.extend(published.tree.insert(new));
+                drop(published.tree.insert(new.clone()));
+                drop(shards.insert(effect.place, new));
             } else {
-                garbage.extend(shards.remove(effect.place, key.as_bytes()));
-                garbage.extend(published.tree.remove(key.as_bytes()));
+                drop(published.tree.remove(key));
+                drop(shards.remove(effect.place, key));
             }
-            garbage.extend(effect.old);
-            changes.push(Change {
-                key,
-                kind: effect.kind,
-            });
         }
         commit.revision = revision;
         published.revision = revision;
         // Before the locks go, so that nobody sees the new state and misses the change, nor the other way round.
-        self.log.push(ChangeSet { revision, changes });
+        self.log.push(revision, changes);
         drop(shards);
         drop(published);
         self.signal.notify();
@@ -220,7 +240,7 @@ impl Inner {
 }
 
 impl Commit {
-    fn account(&mut self, effect: &Effect, new: Option<&Entry>) {
+    fn account(&mut self, effect: &Effect<'_>, new: Option<&Entry>) {
         if let Some(old) = &effect.old {
             self.entries -= 1;
             self.bytes -= size(old);
@@ -239,12 +259,13 @@ impl Commit {
     }
 }
 
-impl Effect {
-    fn value<'a>(&'a self, new: &'a New) -> &'a [u8] {
-        match (&new.value, &self.old) {
-            (Value::Given(value), _) => value,
-            (Value::Kept, Some(old)) => old.value(),
-            (Value::Kept, None) => unreachable!("only a visible entry keeps its value"),
+impl Effect<'_> {
+    /// The value of the new entry.
+    fn value<'a>(&'a self, new: &'a New<'_>) -> &'a [u8] {
+        match (new.value, &self.old) {
+            (Some(value), _) => value,
+            (None, Some(old)) => old.value(),
+            (None, None) => unreachable!("only a visible entry keeps its value"),
         }
     }
 
@@ -289,9 +310,9 @@ impl Lookup for Judged<'_> {
         tree.ascend(range.start(), range.end(), &mut |entry| {
             count += u64::from(!is_past(entry, self.now));
             if count >= enough {
-                std::ops::ControlFlow::Break(())
+                ControlFlow::Break(())
             } else {
-                std::ops::ControlFlow::Continue(())
+                ControlFlow::Continue(())
             }
         });
         Ok(count)

@@ -6,6 +6,7 @@ mod log;
 mod options;
 mod read;
 mod shards;
+mod slots;
 mod store;
 mod sweeper;
 mod tree;

@@ -3,8 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 use stead_core::kit::LogRead;
-use stead_core::{ChangeSet, Error, Fingerprint, Outcome, RequestId, Result, Revision};
+use stead_core::{Change, ChangeSet, Error, Fingerprint, Outcome, RequestId, Result, Revision};
+
+/// What a commit changed. Most commits change one key, and that one stays in its slot of the log.
+pub(crate) type Changes = SmallVec<[Change; 1]>;
 
 /// The change sets of the newest commits.
 pub(crate) struct ChangeLog {
@@ -14,7 +18,7 @@ pub(crate) struct ChangeLog {
 
 #[derive(Default)]
 struct Kept {
-    sets: VecDeque<ChangeSet>,
+    sets: VecDeque<(Revision, Changes)>,
     /// Everything up to here may be gone.
     floor: Revision,
     /// Everything up to here was committed.
@@ -29,22 +33,19 @@ impl ChangeLog {
         }
     }
 
-    /// Adds what was committed at `set.revision`.
-    pub(crate) fn push(&self, set: ChangeSet) {
+    /// Adds what was committed at `revision`.
+    pub(crate) fn push(&self, revision: Revision, changes: Changes) {
         let mut kept = self.kept.write();
-        kept.newest = set.revision;
-        if !set.changes.is_empty() {
-            kept.sets.push_back(set);
+        kept.newest = revision;
+        if changes.is_empty() {
+            return;
         }
-        let dropped = if kept.sets.len() > self.retention {
-            kept.sets.pop_front()
-        } else {
-            None
-        };
-        if let Some(dropped) = &dropped {
-            kept.floor = dropped.revision;
+        if kept.sets.len() == self.retention
+            && let Some((dropped, _)) = kept.sets.pop_front()
+        {
+            kept.floor = dropped;
         }
-        drop(kept);
+        kept.sets.push_back((revision, changes));
     }
 
     pub(crate) fn read_after(&self, after: Revision, limit: usize) -> LogRead {
@@ -52,8 +53,12 @@ impl ChangeLog {
         if after < kept.floor {
             return LogRead::Compacted { oldest: kept.floor };
         }
-        let first = kept.sets.partition_point(|set| set.revision <= after);
-        let sets: Vec<ChangeSet> = kept.sets.range(first..).take(limit).cloned().collect();
+        let first = kept.sets.partition_point(|(revision, _)| *revision <= after);
+        let copy = |(revision, changes): &(Revision, Changes)| ChangeSet {
+            revision: *revision,
+            changes: changes.to_vec(),
+        };
+        let sets: Vec<ChangeSet> = kept.sets.range(first..).take(limit).map(copy).collect();
         let all = first + sets.len() == kept.sets.len();
         let up_to = if all {
             kept.newest

@@ -8,12 +8,15 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use smallvec::SmallVec;
 use stead_core::Entry;
 
-/// A power of two, and at most the bits of [`ShardSet`].
-const SHARDS: usize = 64;
+/// The most shards: the bits of [`ShardSet`].
+const MAX_SHARDS: usize = 64;
 
 pub(crate) struct Shards {
     hasher: foldhash::quality::RandomState,
+    /// Four for each core, so that threads seldom meet, and no more: every shard's lock is another line to keep in the
+    /// cache.
     shards: Box<[Shard]>,
+    mask: usize,
 }
 
 /// One table. Aligned so that two shards share no cache line; the counters lie beside the lock, whose line a reader
@@ -28,22 +31,21 @@ struct Shard {
 
 impl Default for Shards {
     fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = (cores * 4).next_power_of_two().min(MAX_SHARDS);
         Shards {
             hasher: foldhash::quality::RandomState::default(),
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            shards: (0..shards).map(|_| Shard::default()).collect(),
+            mask: shards - 1,
         }
     }
 }
 
-/// The hash of a key: its shard and its place in the table.
+/// The hash of a key, and the shard that follows from it.
 #[derive(Clone, Copy)]
-pub(crate) struct Place(u64);
-
-impl Place {
-    /// Taken from other bits than those that hashbrown uses for the slot and its tag.
-    fn shard(self) -> usize {
-        usize::try_from((self.0 >> 40) % SHARDS as u64).expect("fewer than 2^32 shards")
-    }
+pub(crate) struct Place {
+    hash: u64,
+    shard: usize,
 }
 
 impl Shards {
@@ -51,7 +53,12 @@ impl Shards {
     pub(crate) fn place(&self, key: &[u8]) -> Place {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
-        Place(hasher.finish())
+        let hash = hasher.finish();
+        // Other bits than those that hashbrown takes for the slot and its tag.
+        Place {
+            hash,
+            shard: (hash >> 40) as usize & self.mask,
+        }
     }
 
     /// The entry under `key`, whether or not its deadline has passed.
@@ -63,19 +70,19 @@ impl Shards {
     /// The entry under `key`, whose place is known.
     #[inline]
     pub(crate) fn get_at(&self, place: Place, key: &[u8]) -> Option<Entry> {
-        let table = self.shards[place.shard()].table.read();
-        table.find(place.0, |entry| entry.prefix() == key).cloned()
+        let table = self.shards[place.shard].table.read();
+        table.find(place.hash, |entry| entry.prefix() == key).cloned()
     }
 
     /// As [`get`](Shards::get), counted as a hit or a miss by `visible`.
     #[inline]
     pub(crate) fn get_counted(&self, key: &[u8], visible: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
         let place = self.place(key);
-        let shard = &self.shards[place.shard()];
+        let shard = &self.shards[place.shard];
         let found = shard
             .table
             .read()
-            .find(place.0, |entry| entry.prefix() == key)
+            .find(place.hash, |entry| entry.prefix() == key)
             .cloned();
         let found = found.filter(visible);
         let counter = if found.is_some() {
@@ -96,7 +103,7 @@ impl Shards {
         let guards: SmallVec<[_; 8]> = set.iter().map(|shard| self.shards[shard].table.read()).collect();
         let find = |(key, place): &(&[u8], Place)| {
             guards[set.rank(*place)]
-                .find(place.0, |entry| entry.prefix() == *key)
+                .find(place.hash, |entry| entry.prefix() == *key)
                 .cloned()
         };
         places.iter().map(find).collect()
@@ -110,6 +117,13 @@ impl Shards {
             shards: self,
             set,
             guards,
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        for shard in &self.shards {
+            *shard.table.write() = HashTable::new();
         }
     }
 
@@ -132,21 +146,17 @@ impl Shards {
 pub(crate) struct ShardSet(u64);
 
 impl ShardSet {
-    pub(crate) fn all() -> Self {
-        ShardSet(u64::MAX)
-    }
-
     pub(crate) fn with(self, place: Place) -> Self {
-        ShardSet(self.0 | (1 << place.shard()))
+        ShardSet(self.0 | (1 << place.shard))
     }
 
     fn iter(self) -> impl Iterator<Item = usize> {
-        (0..SHARDS).filter(move |shard| self.0 & (1 << shard) != 0)
+        (0..MAX_SHARDS).filter(move |shard| self.0 & (1 << shard) != 0)
     }
 
     /// The position of the shard of `place` among the shards of the set.
     fn rank(self, place: Place) -> usize {
-        (self.0 & ((1 << place.shard()) - 1)).count_ones() as usize
+        (self.0 & ((1 << place.shard) - 1)).count_ones() as usize
     }
 }
 
@@ -160,12 +170,12 @@ pub(crate) struct Locked<'a> {
 impl Locked<'_> {
     /// Puts `entry` in, in place of the one with the same key, which is returned.
     pub(crate) fn insert(&mut self, place: Place, entry: Entry) -> Option<Entry> {
-        let hasher = |entry: &Entry| self.shards.place(entry.prefix()).0;
+        let hasher = |entry: &Entry| self.shards.place(entry.prefix()).hash;
         let table = &mut self.guards[self.set.rank(place)];
-        match table.find_mut(place.0, |other| other.prefix() == entry.prefix()) {
+        match table.find_mut(place.hash, |other| other.prefix() == entry.prefix()) {
             Some(slot) => Some(std::mem::replace(slot, entry)),
             None => {
-                table.insert_unique(place.0, entry, hasher);
+                table.insert_unique(place.hash, entry, hasher);
                 None
             }
         }
@@ -175,15 +185,8 @@ impl Locked<'_> {
     pub(crate) fn remove(&mut self, place: Place, key: &[u8]) -> Option<Entry> {
         let table = &mut self.guards[self.set.rank(place)];
         table
-            .find_entry(place.0, |entry| entry.prefix() == key)
+            .find_entry(place.hash, |entry| entry.prefix() == key)
             .ok()
             .map(|found| found.remove().0)
-    }
-
-    /// Forgets everything in the locked shards.
-    pub(crate) fn clear(&mut self) {
-        for table in &mut self.guards {
-            **table = HashTable::new();
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::MemoryOptions;
 use crate::commit::{Commit, is_past, size};
 use crate::log::{ChangeLog, Requests};
 use crate::read::{MemoryCursor, MemorySnapshot, Published};
-use crate::shards::{ShardSet, Shards};
+use crate::shards::Shards;
 use crate::sweeper::Sweeper;
 
 /// A store in memory: gone with its process, and otherwise held to every guarantee of the contract.
@@ -189,7 +189,7 @@ impl Inner {
         commit.deadlines.clear();
         let mut published = self.published.write();
         published.tree = crate::tree::Tree::default();
-        self.shards.lock(ShardSet::all()).clear();
+        self.shards.clear();
         drop(published);
         drop(commit);
         self.signal.notify();

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use stead_core::Entry;
 
+use crate::slots::Slots;
+
 /// The most slots of a node. Half of it, about, is used by random inserts to two thirds and by ascending ones to all.
 const MAX: usize = 64;
 /// A node below this is merged with a neighbour if both fit into one.
@@ -24,14 +26,14 @@ pub(crate) struct Tree {
 
 #[derive(Clone)]
 enum Node {
-    Leaf(Vec<Entry>),
+    Leaf(Slots<Entry>),
     Inner(Inner),
 }
 
-/// `bounds[i]` is above every key of `children[i]` and at most the lowest key of `children[i + 1]`.
+/// A bound is above every key of the child at its slot and at most the lowest key of the next child.
 #[derive(Clone)]
 struct Inner {
-    bounds: Vec<Arc<[u8]>>,
+    bounds: Slots<Arc<[u8]>>,
     children: Vec<Arc<Node>>,
 }
 
@@ -43,7 +45,7 @@ struct Split {
 impl Default for Tree {
     fn default() -> Self {
         Tree {
-            root: Arc::new(Node::Leaf(Vec::new())),
+            root: Arc::new(Node::Leaf(Slots::new(Vec::new()))),
         }
     }
 }
@@ -53,9 +55,9 @@ impl Tree {
     pub(crate) fn insert(&mut self, entry: Entry) -> Option<Entry> {
         let (old, split) = Arc::make_mut(&mut self.root).insert(entry);
         if let Some(Split { bound, right }) = split {
-            let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new())));
+            let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Slots::new(Vec::new()))));
             self.root = Arc::new(Node::Inner(Inner {
-                bounds: vec![bound],
+                bounds: Slots::new(vec![bound]),
                 children: vec![left, right],
             }));
         }
@@ -80,7 +82,7 @@ impl Tree {
         let mut node = &self.root;
         loop {
             match &**node {
-                Node::Leaf(entries) => return find(entries, key).ok().map(|slot| &entries[slot]),
+                Node::Leaf(entries) => return entries.find(key).ok().map(|slot| &entries.items()[slot]),
                 Node::Inner(inner) => node = &inner.children[inner.slot_of(key)],
             }
         }
@@ -107,20 +109,16 @@ impl Tree {
     }
 }
 
-fn find(entries: &[Entry], key: &[u8]) -> Result<usize, usize> {
-    entries.binary_search_by(|entry| entry.prefix().cmp(key))
-}
-
 impl Inner {
     /// The child that `key` belongs to.
     fn slot_of(&self, key: &[u8]) -> usize {
-        self.bounds.partition_point(|bound| &**bound <= key)
+        self.bounds.find(key).map_or_else(|slot| slot, |slot| slot + 1)
     }
 
     /// The children that may hold keys from `start` to `end`.
     fn slots_of(&self, start: &[u8], end: Option<&[u8]>) -> std::ops::RangeInclusive<usize> {
         let last = end.map_or(self.bounds.len(), |end| {
-            self.bounds.partition_point(|bound| &**bound < end)
+            self.bounds.find(end).unwrap_or_else(|slot| slot)
         });
         self.slot_of(start)..=last
     }
@@ -151,21 +149,13 @@ impl Node {
 
     fn insert(&mut self, entry: Entry) -> (Option<Entry>, Option<Split>) {
         match self {
-            Node::Leaf(entries) => match find(entries, entry.prefix()) {
-                Ok(slot) => (Some(std::mem::replace(&mut entries[slot], entry)), None),
-                Err(slot) => {
-                    let split = (entries.len() == MAX).then(|| split_leaf(entries, slot));
-                    match split {
-                        Some(mut right) if slot >= entries.len() => {
-                            right.insert(slot - entries.len(), entry);
-                            (None, Some(leaf_split(right)))
-                        }
-                        right => {
-                            entries.insert(slot, entry);
-                            (None, right.map(leaf_split))
-                        }
-                    }
+            Node::Leaf(entries) => match entries.find(entry.prefix()) {
+                Ok(slot) => (Some(entries.replace(slot, entry)), None),
+                Err(slot) if entries.len() < MAX => {
+                    entries.insert(slot, entry);
+                    (None, None)
                 }
+                Err(slot) => (None, Some(split_leaf(entries, slot, entry))),
             },
             Node::Inner(inner) => {
                 let slot = inner.slot_of(entry.prefix());
@@ -182,7 +172,7 @@ impl Node {
 
     fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         match self {
-            Node::Leaf(entries) => find(entries, key).ok().map(|slot| entries.remove(slot)),
+            Node::Leaf(entries) => entries.find(key).ok().map(|slot| entries.remove(slot)),
             Node::Inner(inner) => {
                 let slot = inner.slot_of(key);
                 let old = Arc::make_mut(&mut inner.children[slot]).remove(key)?;
@@ -195,10 +185,10 @@ impl Node {
     /// Takes over all of `right`, whose keys are from `bound` on.
     fn append(&mut self, bound: Arc<[u8]>, right: Node) {
         match (self, right) {
-            (Node::Leaf(left), Node::Leaf(right)) => left.extend(right),
+            (Node::Leaf(left), Node::Leaf(right)) => left.append(right.into_items()),
             (Node::Inner(left), Node::Inner(right)) => {
-                left.bounds.push(bound);
-                left.bounds.extend(right.bounds);
+                left.bounds
+                    .append(std::iter::once(bound).chain(right.bounds.into_items()));
                 left.children.extend(right.children);
             }
             _ => unreachable!("all leaves of a tree are at the same depth"),
@@ -238,31 +228,33 @@ impl Node {
     }
 }
 
-fn slots_between<'a>(entries: &'a [Entry], start: &[u8], end: Option<&[u8]>) -> &'a [Entry] {
-    let first = entries.partition_point(|entry| entry.prefix() < start);
-    let rest = &entries[first..];
-    match end {
-        Some(end) => &rest[..rest.partition_point(|entry| entry.prefix() < end)],
-        None => rest,
+fn slots_between<'a>(entries: &'a Slots<Entry>, start: &[u8], end: Option<&[u8]>) -> &'a [Entry] {
+    let first = entries.find(start).unwrap_or_else(|slot| slot);
+    let last = end.map_or(entries.len(), |end| entries.find(end).unwrap_or_else(|slot| slot));
+    entries.items().get(first..last).unwrap_or_default()
+}
+
+/// Splits a full leaf to put `entry` in at `slot`: in the middle, or at the end for ascending inserts, which leave full
+/// leaves behind that way.
+fn split_leaf(left: &mut Slots<Entry>, slot: usize, entry: Entry) -> Split {
+    if slot == left.len() {
+        let mut right = Vec::with_capacity(MAX);
+        right.push(entry);
+        return leaf_split(Slots::new(right));
     }
-}
-
-/// Splits a full leaf that is about to get an entry at `slot`: in the middle, or at the end for ascending inserts, which
-/// leave full leaves behind that way.
-fn split_leaf(entries: &mut Vec<Entry>, slot: usize) -> Vec<Entry> {
-    let at = if slot == entries.len() {
-        slot
+    let at = left.len() / 2;
+    let mut right = left.split_off(at, MAX);
+    if slot <= at {
+        left.insert(slot, entry);
     } else {
-        entries.len() / 2
-    };
-    let mut right = Vec::with_capacity(MAX);
-    right.extend(entries.drain(at..));
-    right
+        right.insert(slot - at, entry);
+    }
+    leaf_split(right)
 }
 
-fn leaf_split(right: Vec<Entry>) -> Split {
+fn leaf_split(right: Slots<Entry>) -> Split {
     Split {
-        bound: Arc::from(right[0].prefix()),
+        bound: Arc::from(right.items()[0].prefix()),
         right: Arc::new(Node::Leaf(right)),
     }
 }
@@ -270,7 +262,7 @@ fn leaf_split(right: Vec<Entry>) -> Split {
 fn split_inner(inner: &mut Inner) -> Split {
     let at = inner.children.len() / 2;
     let children = inner.children.split_off(at);
-    let bounds = inner.bounds.split_off(at);
+    let bounds = inner.bounds.split_off(at, MAX);
     let bound = inner
         .bounds
         .pop()

@@ -10,6 +10,7 @@ use crate::{
 /// # Errors
 ///
 /// `Unsupported` or `Invalid`; nothing was written.
+#[inline]
 pub fn admit(capabilities: &Capabilities, batch: &WriteBatch) -> Result<()> {
     if !capabilities.writable && !batch.mutations().is_empty() {
         return Err(Error::unsupported("the store is open for reading only"));

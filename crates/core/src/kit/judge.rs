@@ -24,6 +24,7 @@ pub trait Lookup {
 /// # Errors
 ///
 /// A failure to read; the batch is then neither committed nor rejected.
+#[inline]
 pub fn judge(preconditions: &[Precondition], state: &mut dyn Lookup) -> Result<Option<Conflict>> {
     for (index, precondition) in preconditions.iter().enumerate() {
         let conflict = match precondition {

@@ -129,19 +129,17 @@ fn cut(mut set: ChangeSet, range: &KeyRange) -> Option<ChangeSet> {
 
 impl<S: ChangeSource> Watcher for LogWatcher<S> {
     fn next(&mut self) -> Reply<'_, WatchEvent> {
-        match self.poll_log() {
-            Ok(Some(event)) => Reply::ready(event),
-            Err(error) => Reply::fail(error.during("watch")),
-            Ok(None) => Reply::pending(async move {
-                loop {
-                    let seen = self.source.signal().epoch();
-                    if let Some(event) = self.poll_log().map_err(|error| error.during("watch"))? {
-                        return Ok(event);
-                    }
-                    self.source.signal().wait(seen).await;
+        // Looks only when polled: a reply that was ready at once would take its event along when it is dropped, as
+        // `select!` does with the branch that it did not get to.
+        Reply::pending(async move {
+            loop {
+                let seen = self.source.signal().epoch();
+                if let Some(event) = self.poll_log().map_err(|error| error.during("watch"))? {
+                    return Ok(event);
                 }
-            }),
-        }
+                self.source.signal().wait(seen).await;
+            }
+        })
     }
 
     fn position(&self) -> Revision {

@@ -46,6 +46,7 @@ pub fn same_key(a: &&Mutation, b: &&Mutation) -> bool {
 /// # Panics
 ///
 /// When `mutations` is empty.
+#[inline]
 pub fn settle<'a>(
     mutations: &[&'a Mutation],
     visible: Option<Option<Timestamp>>,

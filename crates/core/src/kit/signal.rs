@@ -31,6 +31,7 @@ impl Signal {
     }
 
     /// Counts up and wakes all who wait.
+    #[inline]
     pub fn notify(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         // A waiter registers before it looks at the epoch again, and this looks for waiters after it changed the epoch:

@@ -1,0 +1,251 @@
+//! The memory backend against the bare maps below it.
+
+use std::collections::BTreeSet;
+use std::hint::black_box;
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use crossbeam_skiplist::SkipMap;
+use dashmap::DashMap;
+use futures_executor::block_on;
+use stead_core::{Backend, BackendExt, Entry, Key, KeyRange, Partition, ReadExt, Revision, Scan, WriteBatch};
+use stead_memory::{MemoryBackend, MemoryOptions};
+
+use crate::layer::PassThrough;
+use crate::measure::{median, pair, shuffled, time};
+use crate::report::Report;
+
+/// What one would write without Stead: a concurrent hash map of shared values. With the hash function that Stead uses,
+/// which is the faster one, so that the comparison is of everything else.
+type BareMap = DashMap<Box<[u8]>, Arc<[u8]>, foldhash::quality::RandomState>;
+
+const READS: usize = 200_000;
+
+pub(crate) fn run(report: &mut Report) {
+    for entries in [1_000, 100_000, 1_000_000] {
+        let goal = if entries == 1_000 { 1.35 } else { 1.2 };
+        point_reads(report, entries, goal);
+    }
+    layers(report);
+    for entries in [1_000, 100_000, 1_000_000] {
+        writes(report, entries);
+    }
+    scans(report);
+}
+
+pub(crate) fn keys(count: usize) -> Vec<Key> {
+    let partition = Partition::new("agent:bench").expect("a valid partition");
+    (0..count)
+        .map(|index| Key::new(&partition, format!("\u{1}item/{index:012}")).expect("a valid key"))
+        .collect()
+}
+
+pub(crate) fn value() -> Vec<u8> {
+    (0..100u8).map(|byte| b'a' + byte % 26).collect()
+}
+
+pub(crate) fn filled(keys: &[Key]) -> Arc<dyn Backend> {
+    let store = MemoryBackend::new(MemoryOptions::default());
+    let value = Bytes::from(value());
+    for key in keys {
+        block_on(store.put(key.clone(), value.clone())).expect("memory takes it");
+    }
+    Arc::new(store)
+}
+
+pub(crate) fn bare(keys: &[Key]) -> BareMap {
+    let map = BareMap::default();
+    let value: Arc<[u8]> = value().into();
+    for key in keys {
+        map.insert(key.as_bytes().into(), Arc::from(&value[..]));
+    }
+    map
+}
+
+fn point_reads(report: &mut Report, entries: usize, goal: f64) {
+    report.section(&format!("memory: point reads of {entries} entries"));
+    let keys = keys(entries);
+    let (store, map) = (filled(&keys), bare(&keys));
+    let result = pair(
+        || {
+            time(READS, |index| {
+                let key = &keys[shuffled(index, entries)];
+                let _ = black_box(
+                    store
+                        .get(key)
+                        .try_take()
+                        .expect("memory answers at once")
+                        .expect("it reads"),
+                );
+            })
+        },
+        || {
+            time(READS, |index| {
+                let key = &keys[shuffled(index, entries)];
+                black_box(map.get(key.as_bytes()).map(|found| Arc::clone(&found)));
+            })
+        },
+    );
+    report.at_most("get through Arc<dyn Backend> / DashMap get", result, goal);
+}
+
+fn layers(report: &mut Report) {
+    report.section("memory: pass-through layers over 1000 entries");
+    let keys = keys(1_000);
+    let store = filled(&keys);
+    let mut wrapped = Arc::clone(&store);
+    for _ in 0..5 {
+        wrapped = Arc::new(PassThrough::new(wrapped));
+    }
+    let read = |store: &Arc<dyn Backend>| {
+        time(READS, |index| {
+            let key = &keys[shuffled(index, keys.len())];
+            let _ = black_box(
+                store
+                    .get(key)
+                    .try_take()
+                    .expect("memory answers at once")
+                    .expect("it reads"),
+            );
+        })
+    };
+    let result = pair(|| read(&wrapped), || read(&store));
+    report.compare("get under five layers / under none", result);
+    report.limit(
+        "each layer adds",
+        (result.ours_ns - result.bare_ns) / 5.0,
+        "ns",
+        8.0,
+    );
+}
+
+fn writes(report: &mut Report, entries: usize) {
+    report.section(&format!(
+        "memory: writes to {entries} entries (bare: hash map and a locked B-tree set of its keys)"
+    ));
+    let keys = keys(entries);
+    let store = filled(&keys);
+    let (map, index) = (bare(&keys), ordered(&keys));
+    let value = Bytes::from(value());
+    let result = pair(
+        || {
+            time(READS / 2, |index| {
+                let key = keys[shuffled(index, entries)].clone();
+                let batch = WriteBatch::new().put(key, value.clone());
+                let _ = black_box(
+                    store
+                        .apply(batch)
+                        .try_take()
+                        .expect("memory answers at once")
+                        .expect("it writes"),
+                );
+            })
+        },
+        || {
+            time(READS / 2, |index| {
+                let key = &keys[shuffled(index, entries)];
+                black_box(map.insert(key.as_bytes().into(), Arc::from(&value[..])));
+            })
+        },
+    );
+    report.compare("overwrite / DashMap insert without an order", result);
+    let fresh = crate::memory::keys(entries + READS / 2);
+    let fresh = &fresh[entries..];
+    let inserts = {
+        let add = || {
+            time(fresh.len(), |index| {
+                let batch = WriteBatch::new().put(fresh[shuffled(index, fresh.len())].clone(), value.clone());
+                let _ = black_box(
+                    store
+                        .apply(batch)
+                        .try_take()
+                        .expect("memory answers at once")
+                        .expect("it writes"),
+                );
+            })
+        };
+        let add_bare = || {
+            time(fresh.len(), |at| {
+                let key: Arc<[u8]> = fresh[shuffled(at, fresh.len())].as_bytes().into();
+                map.insert(Box::from(&key[..]), Arc::from(&value[..]));
+                index.write().expect("nobody panicked").insert(key);
+            })
+        };
+        let mut samples = Vec::new();
+        for _ in 0..5 {
+            let ours = add();
+            let bare = add_bare();
+            samples.push((ours, bare));
+            for key in fresh {
+                let _ = block_on(store.delete(key.clone())).expect("memory deletes");
+                map.remove(key.as_bytes());
+                index.write().expect("nobody panicked").remove(key.as_bytes());
+            }
+        }
+        crate::measure::Pair {
+            ours_ns: median(samples.iter().map(|sample| sample.0).collect()),
+            bare_ns: median(samples.iter().map(|sample| sample.1).collect()),
+            ratio: median(samples.iter().map(|sample| sample.0 / sample.1).collect()),
+        }
+    };
+    report.compare("insert of a new key / into map and set", inserts);
+}
+
+fn ordered(keys: &[Key]) -> RwLock<BTreeSet<Arc<[u8]>>> {
+    RwLock::new(keys.iter().map(|key| Arc::from(key.as_bytes())).collect())
+}
+
+fn scans(report: &mut Report) {
+    report.section("memory: listing 100 keys under a prefix");
+    for entries in [1_000, 100_000, 1_000_000] {
+        let keys = keys(entries);
+        let store = filled(&keys);
+        let (map, index) = (bare(&keys), ordered(&keys));
+        let skiplist: SkipMap<Arc<[u8]>, Entry> = SkipMap::new();
+        if entries <= 100_000 {
+            for key in &keys {
+                skiplist.insert(key.as_bytes().into(), Entry::new(&value(), Revision::ZERO, None));
+            }
+        }
+        let partition = keys[0].partition();
+        let prefix = |index: usize| format!("\u{1}item/{:010}", shuffled(index, entries / 100));
+        let ours = |keys_only: bool| {
+            time(500, |index| {
+                let range = KeyRange::prefix(&partition, prefix(index)).expect("a valid prefix");
+                let scan = Scan::new(range).limit(100).page_size(100);
+                let scan = if keys_only { scan.keys_only() } else { scan };
+                let items = store
+                    .collect(&scan)
+                    .try_take()
+                    .expect("memory answers at once")
+                    .expect("it scans");
+                assert_eq!(black_box(items).len(), 100);
+            })
+        };
+        let set_and_map = || {
+            time(500, |at| {
+                let range = KeyRange::prefix(&partition, prefix(at)).expect("a valid prefix");
+                let start: Arc<[u8]> = range.start().into();
+                let set = index.read().expect("nobody panicked");
+                let found: Vec<_> = set
+                    .range(start..)
+                    .take_while(|key| range.contains_encoded(key))
+                    .map(|key| (Arc::clone(key), map.get(&**key).map(|found| Arc::clone(&found))))
+                    .collect();
+                assert_eq!(black_box(found).len(), 100);
+            })
+        };
+        let result = pair(|| ours(false), set_and_map);
+        report.compare(
+            &format!("{entries} entries: keys and values / B-tree set + map"),
+            result,
+        );
+        let keys_only = median((0..15).map(|_| ours(true)).collect());
+        report.limit(
+            &format!("{entries} entries: keys only"),
+            keys_only / 1000.0,
+            "us",
+            50.0,
+        );
+    }
+}
