@@ -19,7 +19,7 @@
 //! # Ok::<(), stead_core::Error>(())
 //! ```
 //!
-//! Beside it stand two encodings for other needs: `ordered` turns tuples into bytes that sort as the tuples do, and
+//! Beside it stand two encodings for other needs: [`ordered`] turns tuples into bytes that sort as the tuples do, and
 //! [`canonical_json`] gives the one text of a JSON value that a hash may be taken of.
 //!
 //! # What is refused
@@ -42,7 +42,7 @@ mod error;
 mod format;
 mod guard;
 mod options;
-//ORD
+pub mod ordered;
 
 pub use canonical::canonical_json;
 pub use class::StateClass;
