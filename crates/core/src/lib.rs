@@ -31,6 +31,8 @@ mod request;
 mod revision;
 mod scan;
 mod time;
+mod units;
+mod url;
 mod watch;
 
 pub use backend::{Backend, CheckReport, Layer, Read, Snapshot, Stats};
@@ -52,4 +54,6 @@ pub use request::RequestId;
 pub use revision::Revision;
 pub use scan::{Cursor, Direction, Item, Page, Scan};
 pub use time::{Timestamp, Ttl};
+pub use units::{parse_bytes, parse_duration};
+pub use url::StoreUrl;
 pub use watch::{WatchEvent, WatchFrom, WatchSpec, Watcher};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_core::{Clock, Limits, SystemClock};
+use stead_core::{Clock, Error, Limits, Result, StoreUrl, SystemClock};
 
 /// The settings of a [`MemoryBackend`](crate::MemoryBackend).
 ///
@@ -43,6 +43,35 @@ impl Default for MemoryOptions {
 }
 
 impl MemoryOptions {
+    /// The settings in a URL such as `memory:?capacity=64MiB`. The options are `capacity` (bytes), `entries`,
+    /// `retention` (commits) and `sweep` (a duration).
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a place, unknown options and malformed values.
+    pub fn from_url(mut url: StoreUrl) -> Result<Self> {
+        let mut options = MemoryOptions::default();
+        if !url.place().is_empty() {
+            return Err(
+                Error::invalid("a store in memory has no place; write memory:").with("place", url.place())
+            );
+        }
+        if let Some(bytes) = url.take_bytes("capacity")? {
+            options = options.with_capacity_bytes(bytes);
+        }
+        if let Some(entries) = url.take_number("entries")? {
+            options = options.with_capacity_entries(entries);
+        }
+        if let Some(commits) = url.take_number("retention")? {
+            options = options.with_change_retention(usize::try_from(commits).unwrap_or(usize::MAX));
+        }
+        if let Some(interval) = url.take_duration("sweep")? {
+            options = options.with_sweep_interval(interval);
+        }
+        url.finish()?;
+        Ok(options)
+    }
+
     /// Takes the time from `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
