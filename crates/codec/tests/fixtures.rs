@@ -112,3 +112,13 @@ fn the_layout_is_the_documented_one() {
     );
     assert_eq!(zstd::bulk::decompress(&stored[22..], 1 << 20).unwrap(), unpacked);
 }
+
+/// The example in `docs/src/formats/envelope.md`.
+#[test]
+fn the_documented_example_is_what_is_written() {
+    let value = std::collections::BTreeMap::from([("n", 1)]);
+    let stored = stead_codec::encode(&value, &stead_codec::EnvelopeOptions::default()).unwrap();
+    let mut wanted = vec![0xE1, 1, 0, 2, 0xD5, 0x75, 0x6D, 0xCE, 7, 0];
+    wanted.extend_from_slice(b"{\"n\":1}");
+    assert_eq!(stored, wanted);
+}
