@@ -1,1 +1,33 @@
 //! Revisions, deadlines, change log, group commit and watch over any ordered engine.
+//!
+//! An engine author implements [`Engine`] and [`View`]: an ordered byte map with five fixed keyspaces that commits
+//! atomically and gives consistent read views. [`Embedded`] makes a [`Backend`](stead_core::Backend) of it. Everything
+//! is judged here, against a view and what the same commit writes already, so an engine needs neither transactions with
+//! conflicts nor merge operators.
+//!
+//! The bytes on disk are described in `docs/src/formats/embedded.md`.
+
+mod check;
+mod commit;
+mod committer;
+mod counters;
+mod cursor;
+mod effects;
+mod engine;
+mod format;
+mod group;
+mod log;
+mod open;
+mod options;
+mod queue;
+mod shared;
+mod snapshot;
+mod store;
+mod trim;
+mod view;
+mod write_set;
+
+pub use engine::{Engine, Keyspace, View, Visit};
+pub use options::EmbeddedOptions;
+pub use store::Embedded;
+pub use write_set::WriteSet;

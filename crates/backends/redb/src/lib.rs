@@ -1,1 +1,61 @@
-//! The redb engine of Stead.
+//! The redb engine of Stead: an embedded store in one directory, without a server.
+//!
+//! - `Durable` batches survive a power failure: redb commits them in two phases, and N concurrent writers share a commit.
+//! - `Buffered` batches are visible at once and durable within the flush interval; what is younger is gone with the
+//!   process, but never a part of a batch nor one without its predecessors.
+//! - One process at a time has the store open for writing.
+//!
+//! ```
+//! use futures_executor::block_on;
+//! use stead_core::{Backend, BackendExt, Key, Partition, Read};
+//! use stead_redb::{EmbeddedOptions, RedbConfig};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("store");
+//! let config = RedbConfig::new(&path);
+//! let store = stead_redb::open(&config, EmbeddedOptions::default())?;
+//! let key = Key::new(&Partition::new("agent:1")?, "plan")?;
+//! block_on(store.put(key.clone(), "buy milk"))?;
+//! block_on(store.close())?;
+//!
+//! let store = stead_redb::open(&config, EmbeddedOptions::default())?;
+//! assert_eq!(block_on(store.get(&key))?.unwrap().value(), b"buy milk");
+//! # Ok::<(), stead_core::Error>(())
+//! ```
+
+mod config;
+mod engine;
+mod error;
+mod files;
+
+pub use config::RedbConfig;
+pub use engine::{RedbEngine, RedbView};
+pub use stead_embedded::{Embedded, EmbeddedOptions};
+
+use std::sync::Arc;
+
+use stead_core::Result;
+
+/// Opens the store that `config` names, or makes one there.
+///
+/// Blocks for as long as the disk takes: milliseconds after a clean close; after a crash redb reads the whole store
+/// once.
+///
+/// # Errors
+///
+/// - `Invalid`: the path is a file, or a directory that holds something else, or there is no store and it was to be
+///   opened for reading only.
+/// - `Unavailable`: another process or another handle has it open, the path may not be written, or the disk failed.
+/// - `Corrupt`: the files are damaged, are no store, or were written by a newer format.
+pub fn open(config: &RedbConfig, options: EmbeddedOptions) -> Result<Arc<Embedded<RedbEngine>>> {
+    let read_only = config.is_read_only() || options.is_read_only();
+    let options = if read_only { options.read_only() } else { options };
+    let config = if read_only {
+        config.clone().read_only()
+    } else {
+        config.clone()
+    };
+    let path = config.path().display().to_string();
+    let engine = RedbEngine::open(&config)?;
+    Embedded::open(engine, options).map_err(|error| error.with("path", path).during("open"))
+}

@@ -1,0 +1,166 @@
+//! The one thread of a store: it commits what waits, and looks after the store.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use stead_core::{Error, Result, Timestamp};
+
+use crate::queue::Work;
+use crate::shared::Shared;
+use crate::{EmbeddedOptions, Engine};
+
+/// How long the close waits for reads under way, and how often it looks.
+const READS_WAIT: Duration = Duration::from_secs(5);
+const READS_LOOK: Duration = Duration::from_millis(1);
+
+/// The most commits between two flushes while the store is so busy that no time-out ever comes. Time-outs are the rule;
+/// this holds for clocks that stand still.
+const COMMITS_PER_FLUSH: u32 = 64;
+
+pub(crate) fn spawn<E: Engine>(shared: &Arc<Shared<E>>) -> Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name("stead-commit".to_owned())
+        .spawn(move || {
+            let end = End(&shared);
+            run(&shared);
+            drop(end);
+        })
+        .map_err(|error| Error::unavailable("cannot start the store's thread").because(error))
+}
+
+fn run<E: Engine>(shared: &Shared<E>) {
+    let mut pace = Pace::new(&shared.options);
+    loop {
+        let woken = shared.queue.wait(pace.wait(shared.dirty.load(Ordering::Relaxed)));
+        while shared.commit_queued() {
+            pace.commits += 1;
+        }
+        if woken.closing {
+            return;
+        }
+        if shared.poison.get().is_none() {
+            look_after(shared, &mut pace, woken.timed_out);
+        }
+    }
+}
+
+fn look_after<E: Engine>(shared: &Shared<E>, pace: &mut Pace, timed_out: bool) {
+    let now = shared.options.clock.now();
+    let wanted = shared.sweep_wanted.load(Ordering::Relaxed);
+    if wanted || pace.sweep.is_due(now, timed_out) {
+        pace.sweep.last = now;
+        // Cleared before the sweep, so that a read that meets something after it asks again.
+        shared.sweep_wanted.store(false, Ordering::Relaxed);
+        // What cannot be read stays until the store is checked; a failed write has poisoned the store.
+        while shared.sweep().unwrap_or(false) && shared.queue.is_empty() {}
+        let _ = shared.forget_requests();
+    }
+    if !shared.dirty.load(Ordering::Relaxed) {
+        pace.commits = 0;
+        pace.flush.last = now;
+    } else if pace.commits >= COMMITS_PER_FLUSH || pace.flush.is_due(now, timed_out) {
+        pace.commits = 0;
+        pace.flush.last = now;
+        shared.flush();
+    }
+}
+
+/// When to do what, by time-outs of the thread's own waiting and, while it is kept from those, by the store's clock.
+struct Pace {
+    sweep: Every,
+    flush: Every,
+    commits: u32,
+}
+
+struct Every {
+    interval: Duration,
+    last: Timestamp,
+}
+
+impl Every {
+    fn is_due(&self, now: Timestamp, timed_out: bool) -> bool {
+        timed_out || self.last.until(now) >= self.interval || now < self.last
+    }
+}
+
+impl Pace {
+    fn new(options: &EmbeddedOptions) -> Self {
+        let every = |interval| Every {
+            interval,
+            last: options.clock.now(),
+        };
+        Pace {
+            sweep: every(options.sweep_interval),
+            flush: every(options.flush_interval),
+            commits: 0,
+        }
+    }
+
+    fn wait(&self, dirty: bool) -> Duration {
+        if dirty {
+            self.flush.interval.min(self.sweep.interval)
+        } else {
+            self.sweep.interval
+        }
+    }
+}
+
+/// Ends the store when the thread does, however it does.
+struct End<'a, E: Engine>(&'a Shared<E>);
+
+impl<E: Engine> Drop for End<'_, E> {
+    fn drop(&mut self) {
+        let result = if thread::panicking() {
+            self.0.poison_with(Error::internal("the store's thread panicked"));
+            self.0.check_poison()
+        } else {
+            self.0.commit_clean()
+        };
+        self.0.end(result);
+    }
+}
+
+impl<E: Engine> Shared<E> {
+    /// Lets go of the views and the engine, and tells everybody who waits.
+    pub(crate) fn end(&self, result: Result<()>) {
+        let (work, closers) = self.queue.end();
+        self.hide();
+        self.core.lock().held = None;
+        self.revoke_snapshots();
+        self.wait_for_reads();
+        let engine = self.engine.write().take();
+        let released = engine.map_or(Ok(()), Engine::close);
+        self.ended.store(true, Ordering::SeqCst);
+        self.signal.notify();
+        for piece in work {
+            refuse(piece);
+        }
+        let result = result.and(released);
+        let mut first = Some(result);
+        for closer in closers {
+            // The first who asked learns how it went; for the others the store is closed.
+            let _ = closer.send(first.take().unwrap_or(Ok(())));
+        }
+    }
+
+    /// Waits until nobody reads, but not for ever: a view that is alive longer than this meets a closed engine.
+    fn wait_for_reads(&self) {
+        let mut waited = Duration::ZERO;
+        while Arc::strong_count(&self.alive) > 1 && waited < READS_WAIT {
+            thread::sleep(READS_LOOK);
+            waited += READS_LOOK;
+        }
+    }
+}
+
+/// Only after a panic is anything left to refuse: nothing is taken in once the store is being closed.
+fn refuse(piece: Work) {
+    let error = || Error::unavailable("the store's thread ended before it came to this; open the store anew");
+    match piece {
+        Work::Batch(waiting) => drop(waiting.done.send(Err(error()))),
+        Work::Sync(done) => drop(done.send(Err(error()))),
+    }
+}

@@ -1,0 +1,166 @@
+//! Records of entries.
+
+use stead_core::{Entry, Error, Result, Revision, Timestamp};
+
+use super::{RECORD_VERSION, Reader, checksum};
+
+const HAS_DEADLINE: u8 = 0x01;
+
+/// An entry as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DataRecord<'a> {
+    pub(crate) revision: Revision,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) value: &'a [u8],
+}
+
+impl<'a> DataRecord<'a> {
+    /// Reads the record under `key`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when these are not the bytes that were written there.
+    #[inline]
+    pub(crate) fn decode(key: &[u8], bytes: &'a [u8]) -> Result<Self> {
+        Self::parse(key, bytes).ok_or_else(|| refused(bytes))
+    }
+
+    fn parse(key: &[u8], bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let tag = reader.u8()?;
+        if tag & !HAS_DEADLINE != RECORD_VERSION {
+            return None;
+        }
+        let revision = Revision::new(reader.u64()?);
+        let (deadline, header_bytes) = if tag & HAS_DEADLINE == 0 {
+            (None, 9)
+        } else {
+            (Some(Timestamp::from_millis(reader.u64()?)), 17)
+        };
+        let stored = reader.u32()?;
+        let value = reader.rest();
+        let wanted = checksum(&[key, bytes.get(..header_bytes)?, value]);
+        (stored == wanted && deadline != Some(Timestamp::MAX)).then_some(DataRecord {
+            revision,
+            deadline,
+            value,
+        })
+    }
+
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(crate) fn to_entry(self) -> Entry {
+        Entry::new(self.value, self.revision, self.deadline)
+    }
+}
+
+#[cold]
+fn refused(bytes: &[u8]) -> Error {
+    match bytes.first() {
+        Some(tag) if tag & 0xF0 > RECORD_VERSION => {
+            Error::corrupt("an entry was written by a newer format; use a newer version of the program")
+                .with("record_version", tag >> 4)
+        }
+        _ => Error::corrupt("an entry is not what was written; restore it from a backup and check the disk")
+            .with("record_bytes", bytes.len()),
+    }
+}
+
+/// The record of an entry under `key`.
+pub(crate) fn encode_data(key: &[u8], record: &DataRecord<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(21 + record.value.len());
+    out.push(
+        RECORD_VERSION
+            | if record.deadline.is_some() {
+                HAS_DEADLINE
+            } else {
+                0
+            },
+    );
+    out.extend_from_slice(&record.revision.get().to_be_bytes());
+    if let Some(deadline) = record.deadline {
+        out.extend_from_slice(&deadline.as_millis().to_be_bytes());
+    }
+    let checksum = checksum(&[key, &out, record.value]);
+    out.extend_from_slice(&checksum.to_be_bytes());
+    out.extend_from_slice(record.value);
+    out
+}
+
+/// What an entry counts for in the store's byte counter: its key and its value.
+pub(crate) fn data_record_bytes(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn layout_is_as_documented() {
+        let record = DataRecord {
+            revision: Revision::new(0x0102),
+            deadline: Some(Timestamp::from_millis(0x0304)),
+            value: b"v",
+        };
+        let bytes = encode_data(b"p\0k", &record);
+        assert_eq!(
+            bytes[..17],
+            [0x11, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]
+        );
+        assert_eq!(
+            bytes[17..21],
+            crc32fast::hash(&[b"p\0k", &bytes[..17], b"v"].concat()).to_be_bytes()
+        );
+        assert_eq!(&bytes[21..], b"v");
+        let plain = DataRecord {
+            deadline: None,
+            ..record
+        };
+        let bytes = encode_data(b"p\0k", &plain);
+        assert_eq!(bytes[..9], [0x10, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(bytes.len(), 14);
+    }
+
+    #[test]
+    fn newer_record_is_named_as_such() {
+        let error = DataRecord::decode(b"k", &[0x20, 1, 2, 3]).unwrap_err();
+        assert!(error.to_string().contains("newer format"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(key: Vec<u8>, revision: u64, deadline in proptest::option::of(0..u64::MAX), value: Vec<u8>) {
+            let record = DataRecord {
+                revision: Revision::new(revision),
+                deadline: deadline.map(Timestamp::from_millis),
+                value: &value,
+            };
+            let bytes = encode_data(&key, &record);
+            prop_assert_eq!(DataRecord::decode(&key, &bytes).unwrap(), record);
+        }
+
+        #[test]
+        fn every_flipped_bit_and_every_cut_is_found(value in proptest::collection::vec(any::<u8>(), 0..40), deadline in proptest::option::of(0..u64::MAX)) {
+            let record = DataRecord {
+                revision: Revision::new(77),
+                deadline: deadline.map(Timestamp::from_millis),
+                value: &value,
+            };
+            let bytes = encode_data(b"p\0key", &record);
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                prop_assert!(DataRecord::decode(b"p\0key", &flipped).is_err(), "bit {}", bit);
+            }
+            for length in 0..bytes.len() {
+                prop_assert!(DataRecord::decode(b"p\0key", &bytes[..length]).is_err(), "length {}", length);
+            }
+            prop_assert!(DataRecord::decode(b"p\0kex", &bytes).is_err());
+        }
+    }
+}

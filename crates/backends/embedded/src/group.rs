@@ -1,0 +1,324 @@
+//! Judging batches and working out what they write, against a view and what the same commit writes already.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use stead_core::kit::{Lookup, judge};
+use stead_core::{
+    Change, ChangeKind, ChangeSet, Direction, Error, Fingerprint, Key, KeyRange, Outcome, Result, Revision,
+    Timestamp, WriteBatch,
+};
+
+use crate::effects::{Effects, Slot, State};
+use crate::format::{
+    DataRecord, Header, Remembered, change_key, data_record_bytes, encode_changes, encode_data, expiry_key,
+    order_key, request_key,
+};
+use crate::view::Held;
+use crate::{Keyspace, View, WriteSet};
+
+/// The batches that one engine commit carries.
+pub(crate) struct Group<V> {
+    pub(crate) held: Arc<Held<V>>,
+    pub(crate) now: Timestamp,
+    pub(crate) writes: WriteSet,
+    pub(crate) header: Header,
+    pub(crate) sets: Vec<ChangeSet>,
+    pub(crate) commits: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) expired: u64,
+}
+
+/// How a batch was judged.
+pub(crate) enum Verdict {
+    /// It wrote, or what is remembered of it did.
+    New(Outcome),
+    /// It wrote nothing and nothing is remembered of it.
+    Idle(Outcome),
+    /// A batch with the same request id came before it.
+    Known(Outcome),
+}
+
+impl Verdict {
+    pub(crate) fn into_outcome(self) -> Outcome {
+        match self {
+            Verdict::New(outcome) | Verdict::Idle(outcome) | Verdict::Known(outcome) => outcome,
+        }
+    }
+}
+
+impl<V: View> Group<V> {
+    pub(crate) fn new(held: Arc<Held<V>>, now: Timestamp) -> Self {
+        Group {
+            header: held.header,
+            held,
+            now,
+            writes: WriteSet::new(),
+            sets: Vec::new(),
+            commits: 0,
+            conflicts: 0,
+            expired: 0,
+        }
+    }
+
+    /// Reads what this commit writes under a key, else what the view holds there.
+    pub(crate) fn read<T>(
+        &self,
+        space: Keyspace,
+        key: &[u8],
+        mut decode: impl FnMut(&[u8]) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if let Some(written) = self.writes.get(space, key) {
+            return written.map(decode).transpose();
+        }
+        let mut decoded = None;
+        self.held
+            .view
+            .get(space, key, &mut |bytes| decoded = Some(decode(bytes)))?;
+        decoded.transpose()
+    }
+
+    /// Judges one batch and takes its writes in. A failure leaves everything as it was.
+    pub(crate) fn judge(&mut self, batch: &WriteBatch, fingerprint: Option<&Fingerprint>) -> Result<Verdict> {
+        if let Some(outcome) = self.known(batch, fingerprint)? {
+            return Ok(Verdict::Known(outcome));
+        }
+        let outcome = match judge(batch.preconditions(), self)? {
+            Some(conflict) => {
+                self.conflicts += 1;
+                Outcome::Rejected(conflict)
+            }
+            None if batch.mutations().is_empty() => Outcome::Committed(self.header.revision),
+            None => {
+                let effects = Effects::of(batch.mutations(), self)?;
+                let revision = self.next_revision()?;
+                self.take_in(effects, revision);
+                self.commits += 1;
+                Outcome::Committed(revision)
+            }
+        };
+        if let (Some(id), Some(fingerprint)) = (batch.id(), fingerprint) {
+            let remembered = Remembered {
+                sequence: self.header.next_request,
+                time: self.now,
+                fingerprint: *fingerprint,
+                outcome,
+            };
+            self.header.next_request += 1;
+            let record = remembered.encode(id);
+            self.writes
+                .put(Keyspace::Meta, request_key(id.as_bytes()), record);
+            let order = order_key(remembered.sequence).to_vec();
+            self.writes.put(Keyspace::Meta, order, id.as_bytes().to_vec());
+            return Ok(Verdict::New(remembered.outcome));
+        }
+        Ok(if batch.mutations().is_empty() || !outcome.is_committed() {
+            Verdict::Idle(outcome)
+        } else {
+            Verdict::New(outcome)
+        })
+    }
+
+    fn known(&self, batch: &WriteBatch, fingerprint: Option<&Fingerprint>) -> Result<Option<Outcome>> {
+        let (Some(id), Some(fingerprint)) = (batch.id(), fingerprint) else {
+            return Ok(None);
+        };
+        let remembered = self.read(Keyspace::Meta, &request_key(id.as_bytes()), |bytes| {
+            Remembered::decode(id.as_bytes(), bytes)
+        })?;
+        match remembered {
+            None => Ok(None),
+            Some(first) if first.fingerprint == *fingerprint => Ok(Some(first.outcome)),
+            Some(_) => Err(Error::conflict(
+                "the request id was used for another batch; give each batch an id of its own",
+            )),
+        }
+    }
+
+    fn next_revision(&mut self) -> Result<Revision> {
+        let next = self.header.revision.next();
+        if next == Revision::MAX {
+            return Err(Error::full("the store has used up its revisions"));
+        }
+        self.header.revision = next;
+        Ok(next)
+    }
+
+    fn take_in(&mut self, effects: Effects<'_>, revision: Revision) {
+        let mut changes = Vec::new();
+        for (key, slot) in effects.slots {
+            if let Some(kind) = self.take_in_one(key, slot, revision) {
+                changes.push(Change {
+                    key: key.clone(),
+                    kind,
+                });
+            }
+        }
+        self.take_in_changes(ChangeSet { revision, changes });
+    }
+
+    fn take_in_one(&mut self, key: &Key, slot: Slot<'_>, revision: Revision) -> Option<ChangeKind> {
+        let bytes = key.as_bytes();
+        let before = slot.before;
+        let (value, deadline) = match slot.state {
+            State::Untouched => return None,
+            State::Absent => {
+                let before = before?;
+                self.writes.delete(Keyspace::Data, bytes.to_vec());
+                self.remove_deadline(before.deadline, None, bytes);
+                self.header.entries = self.header.entries.saturating_sub(1);
+                self.header.bytes = self.header.bytes.saturating_sub(before.bytes);
+                self.expired += u64::from(slot.expired);
+                return Some(if slot.expired {
+                    ChangeKind::Expired
+                } else {
+                    ChangeKind::Delete
+                });
+            }
+            State::Present { value, deadline } => (value, deadline),
+        };
+        if let Some(before) = before {
+            self.remove_deadline(before.deadline, deadline, bytes);
+            self.header.entries = self.header.entries.saturating_sub(1);
+            self.header.bytes = self.header.bytes.saturating_sub(before.bytes);
+            self.expired += u64::from(slot.expired);
+        }
+        self.header.entries += 1;
+        self.header.bytes += data_record_bytes(bytes, &value);
+        if let Some(deadline) = deadline {
+            self.writes
+                .put(Keyspace::Expiry, expiry_key(deadline, bytes), Vec::new());
+        }
+        let record = DataRecord {
+            revision,
+            deadline,
+            value: &value,
+        };
+        self.writes
+            .put(Keyspace::Data, bytes.to_vec(), encode_data(bytes, &record));
+        Some(ChangeKind::Put)
+    }
+
+    fn remove_deadline(&mut self, old: Option<Timestamp>, new: Option<Timestamp>, key: &[u8]) {
+        if let Some(old) = old
+            && Some(old) != new
+        {
+            self.writes.delete(Keyspace::Expiry, expiry_key(old, key));
+        }
+    }
+
+    fn take_in_changes(&mut self, set: ChangeSet) {
+        if set.changes.is_empty() {
+            return;
+        }
+        let key = change_key(set.revision).to_vec();
+        self.writes.put(Keyspace::Changes, key, encode_changes(&set));
+        self.header.change_sets += 1;
+        self.sets.push(set);
+    }
+
+    /// Removes entries that are past their deadline, as one batch of its own.
+    pub(crate) fn expire(&mut self, expired: Vec<(Timestamp, Key, u64)>) -> Result<()> {
+        if expired.is_empty() {
+            return Ok(());
+        }
+        let revision = self.next_revision()?;
+        let mut changes = Vec::with_capacity(expired.len());
+        for (deadline, key, bytes) in expired {
+            self.writes.delete(Keyspace::Data, key.as_bytes().to_vec());
+            self.writes
+                .delete(Keyspace::Expiry, expiry_key(deadline, key.as_bytes()));
+            self.header.entries = self.header.entries.saturating_sub(1);
+            self.header.bytes = self.header.bytes.saturating_sub(bytes);
+            self.expired += 1;
+            changes.push(Change {
+                key,
+                kind: ChangeKind::Expired,
+            });
+        }
+        changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        self.take_in_changes(ChangeSet { revision, changes });
+        Ok(())
+    }
+}
+
+impl<V: View> Lookup for Group<V> {
+    fn revision_of(&mut self, key: &Key) -> Result<Option<Revision>> {
+        let bytes = key.as_bytes();
+        let now = self.now;
+        let revision = self.read(Keyspace::Data, bytes, |record| {
+            let record = DataRecord::decode(bytes, record)?;
+            Ok((!record.is_expired(now)).then_some(record.revision))
+        })?;
+        Ok(revision.flatten())
+    }
+
+    fn count(&mut self, range: &KeyRange, enough: u64) -> Result<u64> {
+        let mut count = Count {
+            now: self.now,
+            entries: 0,
+            enough,
+            failure: None,
+        };
+        if enough == 0 || range.is_empty() {
+            return Ok(0);
+        }
+        let mut written = self
+            .writes
+            .range(Keyspace::Data, range.start(), range.end())
+            .peekable();
+        self.held.view.scan(
+            Keyspace::Data,
+            range.start(),
+            range.end(),
+            Direction::Forward,
+            &mut |key, record| {
+                while let Some((earlier, record)) = written.next_if(|(other, _)| *other < key) {
+                    count.see(earlier, record)?;
+                }
+                match written.next_if(|(other, _)| *other == key) {
+                    Some((_, replaced)) => count.see(key, replaced),
+                    None => count.see(key, Some(record)),
+                }
+            },
+        )?;
+        for (key, record) in written {
+            if count.see(key, record).is_break() {
+                break;
+            }
+        }
+        count.failure.map_or(Ok(count.entries), Err)
+    }
+}
+
+/// Counts visible entries up to `enough`.
+struct Count {
+    now: Timestamp,
+    entries: u64,
+    enough: u64,
+    failure: Option<Error>,
+}
+
+impl Count {
+    fn see(&mut self, key: &[u8], record: Option<&[u8]>) -> ControlFlow<()> {
+        if self.failure.is_some() || self.entries >= self.enough {
+            return ControlFlow::Break(());
+        }
+        let Some(record) = record else {
+            return ControlFlow::Continue(());
+        };
+        match DataRecord::decode(key, record) {
+            Ok(record) => self.entries += u64::from(!record.is_expired(self.now)),
+            Err(error) => self.failure = Some(error),
+        }
+        if self.failure.is_some() || self.entries >= self.enough {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+/// Counted per key while a batch is worked out.
+pub(crate) type Slots<'a> = BTreeMap<&'a Key, Slot<'a>>;

@@ -1,0 +1,176 @@
+//! What waits for the committer thread.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use stead_core::{Error, Fingerprint, Mutation, Outcome, Result, WriteBatch};
+use tokio::sync::oneshot::Sender;
+
+/// A batch that waits to be judged.
+pub(crate) struct Waiting {
+    pub(crate) batch: WriteBatch,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) durable: bool,
+    pub(crate) done: Sender<Result<Outcome>>,
+}
+
+/// One thing to do, in the order of arrival.
+pub(crate) enum Work {
+    Batch(Box<Waiting>),
+    /// Everything before this is to be made durable.
+    Sync(Sender<Result<()>>),
+}
+
+impl Work {
+    fn size_bytes(&self) -> usize {
+        match self {
+            Work::Batch(waiting) => batch_bytes(&waiting.batch),
+            Work::Sync(_) => 0,
+        }
+    }
+}
+
+fn batch_bytes(batch: &WriteBatch) -> usize {
+    let of_mutations = batch.mutations().iter().map(|mutation| {
+        let value = match mutation {
+            Mutation::Put { value, .. } => value.len(),
+            Mutation::Delete { .. } | Mutation::Touch { .. } => 0,
+        };
+        mutation.key().as_bytes().len() + value
+    });
+    of_mutations.sum()
+}
+
+/// Who waits for the close.
+pub(crate) type Closer = Sender<Result<()>>;
+
+#[derive(Default)]
+struct State {
+    work: VecDeque<Work>,
+    bytes: usize,
+    nudged: bool,
+    closing: bool,
+    ended: bool,
+    closers: Vec<Closer>,
+}
+
+/// What woke the committer.
+pub(crate) struct Woken {
+    /// Nothing did: the time was up.
+    pub(crate) timed_out: bool,
+    /// The store is being closed, and nothing comes after what waits now.
+    pub(crate) closing: bool,
+}
+
+/// A bounded queue with one reader.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    limit_batches: usize,
+    limit_bytes: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(limit_batches: usize, limit_bytes: usize) -> Self {
+        Queue {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            limit_batches,
+            limit_bytes,
+        }
+    }
+
+    /// Adds work.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, or `Unavailable` while too much waits already.
+    pub(crate) fn push(&self, work: Work) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.closing || state.ended {
+            return Err(Error::closed());
+        }
+        let bytes = state.bytes + work.size_bytes();
+        if !state.work.is_empty() && (state.work.len() >= self.limit_batches || bytes > self.limit_bytes) {
+            return Err(Error::unavailable(
+                "too many writes wait for the disk; wait for replies before you send more",
+            )
+            .with("waiting", state.work.len())
+            .with("waiting_bytes", state.bytes)
+            .with("limit", self.limit_batches)
+            .with("limit_bytes", self.limit_bytes));
+        }
+        state.bytes = bytes;
+        state.work.push_back(work);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes work from the front, up to these limits but at least one piece if there is any.
+    pub(crate) fn take(&self, limit: usize, limit_bytes: usize) -> Vec<Work> {
+        let mut state = self.state.lock();
+        let mut taken = Vec::with_capacity(limit.min(state.work.len()));
+        let mut bytes = 0;
+        while let Some(next) = state.work.front() {
+            let size = next.size_bytes();
+            if taken.len() >= limit || (!taken.is_empty() && bytes + size > limit_bytes) {
+                break;
+            }
+            bytes += size;
+            taken.extend(state.work.pop_front());
+        }
+        state.bytes = state.bytes.saturating_sub(bytes);
+        taken
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().work.is_empty()
+    }
+
+    /// Wakes the committer to look after the store.
+    pub(crate) fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for work, a nudge or the close, at most this long.
+    pub(crate) fn wait(&self, at_most: Duration) -> Woken {
+        let mut state = self.state.lock();
+        let mut timed_out = false;
+        while state.work.is_empty() && !state.nudged && !state.closing && !timed_out {
+            timed_out = self.wake.wait_for(&mut state, at_most).timed_out();
+        }
+        state.nudged = false;
+        Woken {
+            timed_out,
+            closing: state.closing,
+        }
+    }
+
+    /// Stops taking work. Gives `closer` back if everything has ended already.
+    pub(crate) fn close(&self, closer: Option<Closer>) -> Option<Closer> {
+        let mut state = self.state.lock();
+        state.closing = true;
+        if state.ended {
+            return closer;
+        }
+        state.closers.extend(closer);
+        drop(state);
+        self.wake.notify_one();
+        None
+    }
+
+    /// Ends the queue: what still waits and who waits for the close.
+    pub(crate) fn end(&self) -> (VecDeque<Work>, Vec<Closer>) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        state.ended = true;
+        state.bytes = 0;
+        (
+            std::mem::take(&mut state.work),
+            std::mem::take(&mut state.closers),
+        )
+    }
+}

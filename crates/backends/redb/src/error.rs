@@ -1,0 +1,99 @@
+//! What redb's errors mean to a caller.
+
+use std::io;
+use std::path::Path;
+
+use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
+use stead_core::Error;
+
+/// A failure to read or write pages.
+pub(crate) fn storage(error: StorageError) -> Error {
+    match error {
+        StorageError::DatabaseClosed => Error::closed(),
+        StorageError::Corrupted(_) => {
+            Error::corrupt("redb finds its file damaged; restore the store from a backup").because(error)
+        }
+        StorageError::ValueTooLarge(size) => {
+            Error::invalid("a record is larger than redb can hold").with("size_bytes", size)
+        }
+        StorageError::Io(cause) => io_error("the disk failed", cause),
+        StorageError::PreviousIo => {
+            Error::unavailable("the disk failed before; open the store anew").because(error)
+        }
+        other => Error::unavailable("redb failed; open the store anew").because(other),
+    }
+}
+
+pub(crate) fn transaction(error: TransactionError) -> Error {
+    match error {
+        TransactionError::Storage(error) => storage(error),
+        other => Error::internal("redb refuses a transaction").because(other),
+    }
+}
+
+pub(crate) fn table(error: TableError) -> Error {
+    match error {
+        TableError::Storage(error) => storage(error),
+        other => Error::corrupt("redb's tables are not those of a stead store").because(other),
+    }
+}
+
+/// A failure of the commit itself, after which nobody knows what is on disk: never `Full`, which would promise that
+/// nothing was written.
+pub(crate) fn commit(error: CommitError) -> Error {
+    Error::unavailable("redb could not finish a commit; open the store anew").because(error)
+}
+
+/// A failure to open the file at `path`.
+pub(crate) fn database(error: DatabaseError, path: &Path) -> Error {
+    let error = match error {
+        DatabaseError::DatabaseAlreadyOpen => return locked(path),
+        DatabaseError::RepairAborted => {
+            Error::unavailable("the store was not closed cleanly; open it once for writing, which repairs it")
+        }
+        DatabaseError::UpgradeRequired(version) => {
+            Error::corrupt("the file is of an older redb format that this version does not read")
+                .with("redb_format", version)
+        }
+        DatabaseError::Storage(StorageError::Io(cause)) => return file(cause, path),
+        DatabaseError::Storage(error) => storage(error),
+        other => Error::unavailable("redb cannot open the file").because(other),
+    };
+    error.with("file", path.display()).during("open")
+}
+
+/// A failure to get at a file.
+pub(crate) fn file(cause: io::Error, path: &Path) -> Error {
+    let error = match cause.kind() {
+        // What redb says of files that are none of its own, and of files that end too early.
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::corrupt("the file is damaged or no redb file; restore the store from a backup")
+                .because(cause)
+        }
+        _ => io_error("cannot open the store's file", cause),
+    };
+    error.with("file", path.display()).during("open")
+}
+
+/// Another handle holds the lock.
+pub(crate) fn locked(path: &Path) -> Error {
+    Error::unavailable(
+        "the store is open elsewhere, in another process or this one; close it there, or choose another path",
+    )
+    .with("locked_file", path.display())
+    .during("open")
+}
+
+pub(crate) fn io_error(what: &'static str, cause: io::Error) -> Error {
+    let error = match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Error::full("there is no room left on the disk; make room")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::unavailable(
+            "the operating system does not let this user write there; check who owns the path, or open the store \
+             for reading only",
+        ),
+        _ => Error::unavailable(what),
+    };
+    error.with("reason", cause.kind()).because(cause)
+}
