@@ -131,7 +131,8 @@ impl FromStr for StoreUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |message: &'static str| Error::invalid(message).with("url", text.escape_default());
+        // The URL itself is not shown: it may hold a password.
+        let wrong = |message: &'static str| Error::invalid(message);
         let (scheme, rest) = text
             .split_once(':')
             .ok_or_else(|| wrong("a store's URL needs a scheme, as in memory: or redb:./data"))?;

@@ -1,0 +1,85 @@
+//! The tasks of this repository. `cargo xtask help` lists them.
+
+mod run;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use run::cargo;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The tasks of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run all tests, the doctests among them, and the conformance suite on every backend
+    Test,
+    /// Run the conformance suite on one backend
+    Conformance {
+        /// The backend: memory or redb
+        #[arg(long)]
+        backend: String,
+        /// Only the cases whose name holds this
+        filter: Option<String>,
+    },
+    /// Kill a writer with SIGKILL again and again and see that every acknowledged write is there
+    Kill {
+        /// How often
+        #[arg(long, default_value_t = 2_000)]
+        kills: u32,
+    },
+    /// Measure Stead side by side with the bare structures and engines, and print the ratios
+    Bench {
+        /// Which benchmarks; all without names
+        names: Vec<String>,
+    },
+    /// Check the dependency rule, the length of files and what the crates pull in
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Test => test(),
+        Task::Conformance { backend, filter } => conformance(&backend, filter.as_deref()),
+        Task::Kill { kills } => kill(kills),
+        Task::Bench { names } => {
+            let mut arguments = vec!["run", "--release", "--quiet", "--package", "stead-benches", "--"];
+            arguments.extend(names.iter().map(String::as_str));
+            cargo(&arguments)
+        }
+        Task::Tidy => tidy::run(),
+    }
+}
+
+/// Everything in one build of the workspace. The suites of the backends are test targets of their crates, so none is
+/// left out.
+fn test() -> Result<()> {
+    cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+}
+
+fn conformance(backend: &str, filter: Option<&str>) -> Result<()> {
+    let package = format!("stead-{backend}");
+    let mut arguments = vec!["test", "--package", &package, "--test", "conformance"];
+    if let Some(filter) = filter {
+        arguments.extend(["--", filter]);
+    }
+    cargo(&arguments)
+}
+
+fn kill(kills: u32) -> Result<()> {
+    let arguments = [
+        "test",
+        "--release",
+        "--package",
+        "stead-cli",
+        "--test",
+        "kill",
+        "--",
+        "--nocapture",
+    ];
+    run::cargo_with(&arguments, &[("STEAD_KILLS", &kills.to_string())])
+}

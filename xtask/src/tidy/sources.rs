@@ -1,0 +1,90 @@
+//! The shape of source files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::run::root;
+
+/// No file is longer than this.
+const MOST_LINES: usize = 600;
+
+/// Built from halves, so that this file is not its own first finding.
+const LEFTOVERS: &[&str] = &[
+    concat!("to", "do!("),
+    concat!("unimpl", "emented!("),
+    concat!("FIX", "ME"),
+    concat!("XX", "X:"),
+];
+
+pub(crate) fn length() -> Result<Vec<String>> {
+    each_source(|path, text| {
+        let lines = text.lines().count();
+        (lines > MOST_LINES)
+            .then(|| format!("{}: {lines} lines, at most {MOST_LINES}", path.display()))
+            .into_iter()
+            .collect()
+    })
+}
+
+pub(crate) fn leftovers() -> Result<Vec<String>> {
+    each_source(|path, text| {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut findings = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            let at = format!("{}:{}", path.display(), index + 1);
+            if LEFTOVERS.iter().any(|word| line.contains(word)) {
+                findings.push(format!("{at}: unfinished"));
+            }
+            let exception = ["#[allow(", "#![allow(", "#[expect(", "#![expect("]
+                .iter()
+                .any(|start| line.trim_start().starts_with(start));
+            if exception && !attribute(&lines[index..]).contains("reason") {
+                findings.push(format!("{at}: an exception without its reason"));
+            }
+            if line.trim() == "#[ignore]" {
+                findings.push(format!("{at}: an ignored test without its reason"));
+            }
+        }
+        findings
+    })
+}
+
+/// The attribute that `lines` start with, which may go on for some lines.
+fn attribute(lines: &[&str]) -> String {
+    let end = lines
+        .iter()
+        .position(|line| line.trim_end().ends_with(")]"))
+        .unwrap_or(0);
+    lines[..=end].concat()
+}
+
+fn each_source(check: impl Fn(&Path, &str) -> Vec<String>) -> Result<Vec<String>> {
+    let root = root();
+    let mut findings = Vec::new();
+    for top in ["benches", "crates", "examples", "fuzz", "xtask"] {
+        let mut waiting = vec![root.join(top)];
+        while let Some(folder) = waiting.pop() {
+            if !folder.is_dir() {
+                continue;
+            }
+            for path in children(&folder)? {
+                if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                    waiting.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let text = fs::read_to_string(&path)
+                        .with_context(|| format!("cannot read {}", path.display()))?;
+                    findings.extend(check(path.strip_prefix(&root).unwrap_or(&path), &text));
+                }
+            }
+        }
+    }
+    findings.sort();
+    Ok(findings)
+}
+
+fn children(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
