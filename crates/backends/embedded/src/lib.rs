@@ -24,10 +24,12 @@ mod shared;
 mod snapshot;
 mod store;
 mod trim;
+mod url;
 mod view;
 mod write_set;
 
 pub use engine::{Engine, Keyspace, View, Visit};
 pub use options::EmbeddedOptions;
 pub use store::Embedded;
+pub use url::off_thread;
 pub use write_set::WriteSet;
