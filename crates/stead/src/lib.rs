@@ -1,0 +1,37 @@
+//! Durable state for programs that must remember: LLM agents, MCP tools, workflow engines, stream processors.
+//!
+//! One API over memory and embedded engines, and the same guarantees on each, proved by one public conformance suite:
+//! atomic batches with preconditions, revisions that are never reused, deadlines that hold, ordered scans, snapshots,
+//! watches that resume exactly, and durability that is declared and kept.
+//!
+//! This crate stitches the others together. It has no logic of its own: [`open`] takes a URL and gives a
+//! [`Backend`](core::Backend); with the feature `state`, `open_state` gives a `StateManager` over it.
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `memory` | `memory:`, a store that ends with its process | yes |
+//! | `redb` | `redb:./data`, an embedded store in a directory | yes |
+//! | `state` | typed values in scopes, transactions, watches by scope | yes |
+//! | `config` | settings from a file such as `stead.toml` | no |
+
+#[cfg(feature = "config")]
+mod config;
+mod open;
+
+#[cfg(feature = "config")]
+pub use config::Config;
+pub use open::open;
+#[cfg(feature = "state")]
+pub use open::open_state;
+#[cfg(feature = "state")]
+pub use stead_codec as codec;
+pub use stead_core as core;
+pub use stead_core::{Error, ErrorKind, Result};
+#[cfg(feature = "memory")]
+pub use stead_memory as memory;
+#[cfg(feature = "redb")]
+pub use stead_redb as redb;
+#[cfg(feature = "state")]
+pub use stead_state as state;
+#[cfg(feature = "state")]
+pub use stead_state::{StateManager, StateScope};

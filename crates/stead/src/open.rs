@@ -1,0 +1,80 @@
+//! From a URL to a store.
+
+use std::sync::Arc;
+
+use stead_core::{Backend, Error, Result, StoreUrl};
+
+/// Opens the store at `url`, such as `memory:` or `redb:./data?durability=durable`.
+///
+/// Each backend documents its options; one that it does not know is refused by name. What blocks (the file system) happens
+/// on a thread of its own, on any async runtime.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use stead::core::{BackendExt, Key, Partition, Read};
+///
+/// let store = stead::open("memory:").await?;
+/// let key = Key::new(&Partition::new("notes")?, "today")?;
+/// store.put(key.clone(), "write the docs").await?;
+/// assert_eq!(store.get(&key).await?.unwrap().value(), b"write the docs");
+/// # Ok::<(), stead::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// - `Invalid` for a malformed URL, unknown options, and a place that can hold no store;
+/// - `Unsupported` for a scheme whose feature is not compiled in;
+/// - `Unavailable` for a store that is locked by another process or cannot be reached;
+/// - `Corrupt` for one that was damaged or written by a newer version.
+pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
+    let url: StoreUrl = url.parse()?;
+    match url.scheme() {
+        #[cfg(feature = "memory")]
+        "memory" => {
+            let options = stead_memory::MemoryOptions::from_url(url)?;
+            Ok(Arc::new(stead_memory::MemoryBackend::new(options)))
+        }
+        #[cfg(feature = "redb")]
+        "redb" => stead_redb::open_url(url).await,
+        scheme => Err(
+            Error::unsupported("no backend for this scheme; is its feature compiled in?")
+                .with("scheme", scheme)
+                .with("compiled_in", SCHEMES.join(", ")),
+        ),
+    }
+}
+
+const SCHEMES: &[&str] = &[
+    #[cfg(feature = "memory")]
+    "memory",
+    #[cfg(feature = "redb")]
+    "redb",
+];
+
+/// Opens the store at `url` and puts a `StateManager` on it. With the feature `memory`, ephemeral values have a place in
+/// memory.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use serde_json::json;
+/// use stead::StateScope;
+///
+/// let state = stead::open_state("memory:").await?;
+/// let planner = StateScope::Agent("planner".into());
+/// state.set(&planner, "goal", &json!({"tidy": "the attic"})).await?;
+/// assert_eq!(state.get(&planner, "goal").await?, Some(json!({"tidy": "the attic"})));
+/// # Ok::<(), stead::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// As [`open`].
+#[cfg(feature = "state")]
+pub async fn open_state(url: &str) -> Result<stead_state::StateManager> {
+    let builder = stead_state::StateManager::builder(open(url).await?);
+    #[cfg(feature = "memory")]
+    let builder = builder.ephemeral(Arc::new(stead_memory::MemoryBackend::default()));
+    Ok(builder.build())
+}
