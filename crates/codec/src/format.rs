@@ -11,19 +11,19 @@ use crate::error::{not_read, not_written, refused, too_large};
 use crate::guard::{Finite, Free, Guarded, Ledger, Positional, ReadGuard, Rules};
 use crate::{Codec, DecodeLimits};
 
-/// Appends `value` to `out` in the format of `codec`.
+/// `out` with `value` appended in the format of `codec`.
 ///
 /// # Errors
 ///
 /// `Invalid` beyond the limits, `Unsupported` for what the codec cannot hold, `Serialization` for what the type
-/// refuses. `out` then holds a part of the value.
+/// refuses.
 #[inline]
 pub(crate) fn write<T: Serialize + ?Sized>(
     codec: Codec,
     value: &T,
-    out: &mut Vec<u8>,
+    out: Vec<u8>,
     limits: &DecodeLimits,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     match codec {
         Codec::Bytes => Err(Error::unsupported(
             "a typed value needs a codec; choose json, messagepack or bincode, or encode raw bytes",
@@ -72,24 +72,47 @@ fn raw_bytes() -> Error {
 }
 
 /// Where a format writes to: the end of a vector, up to a limit.
-struct Sink<'o> {
-    out: &'o mut Vec<u8>,
-    room: usize,
+///
+/// JSON writes a usual value in some forty pieces, so a piece costs one comparison where it fits; the limit is looked
+/// at where the vector would grow, and once at the end.
+struct Sink {
+    out: Vec<u8>,
+    /// The length at which the payload has reached its limit.
+    end: usize,
     full: bool,
 }
 
-impl<'o> Sink<'o> {
+impl Sink {
     #[inline]
-    fn new(out: &'o mut Vec<u8>, limits: &DecodeLimits) -> Self {
+    fn new(out: Vec<u8>, limits: &DecodeLimits) -> Self {
         Sink {
+            end: out.len().saturating_add(limits.output_bytes),
             out,
-            room: limits.output_bytes,
             full: false,
         }
     }
+
+    #[cold]
+    fn grow(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > self.end.saturating_sub(self.out.len()) {
+            self.full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// What was written.
+    #[inline]
+    fn finish(self, limits: &DecodeLimits) -> Result<Vec<u8>> {
+        if self.out.len() > self.end {
+            return Err(too_large(None, limits));
+        }
+        Ok(self.out)
+    }
 }
 
-impl Write for Sink<'_> {
+impl Write for Sink {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes)?;
@@ -98,11 +121,9 @@ impl Write for Sink<'_> {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.len() > self.room {
-            self.full = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
+        if bytes.len() > self.out.capacity() - self.out.len() {
+            return self.grow(bytes);
         }
-        self.room -= bytes.len();
         self.out.extend_from_slice(bytes);
         Ok(())
     }
@@ -146,12 +167,12 @@ fn trailing<T>(codec: Codec) -> Error {
 }
 
 #[inline]
-fn write_json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>, limits: &DecodeLimits) -> Result<()> {
+fn write_json<T: Serialize + ?Sized>(value: &T, out: Vec<u8>, limits: &DecodeLimits) -> Result<Vec<u8>> {
     let ledger = Ledger::<Finite>::new(limits);
     let mut sink = Sink::new(out, limits);
     let mut serializer = serde_json::Serializer::new(&mut sink);
     match Guarded::top(value, &ledger).serialize(&mut serializer) {
-        Ok(()) => Ok(()),
+        Ok(()) => sink.finish(limits),
         Err(error) => Err(write_error::<T, _>(
             Codec::Json,
             &error,
@@ -193,14 +214,14 @@ fn json_error<T>(error: &serde_json::Error, ledger: &Ledger<Finite>, limits: &De
 #[inline]
 fn write_message_pack<T: Serialize + ?Sized>(
     value: &T,
-    out: &mut Vec<u8>,
+    out: Vec<u8>,
     limits: &DecodeLimits,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     let ledger = Ledger::<Free>::new(limits);
     let mut sink = Sink::new(out, limits);
     let mut serializer = rmp_serde::Serializer::new(&mut sink).with_struct_map();
     match Guarded::top(value, &ledger).serialize(&mut serializer) {
-        Ok(()) => Ok(()),
+        Ok(()) => sink.finish(limits),
         Err(error) => Err(write_error::<T, _>(
             Codec::MessagePack,
             &error,
@@ -246,11 +267,11 @@ fn message_pack_error<T, R: Rules>(
 const BINCODE: bincode::config::Configuration = bincode::config::standard();
 
 #[inline]
-fn write_bincode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>, limits: &DecodeLimits) -> Result<()> {
+fn write_bincode<T: Serialize + ?Sized>(value: &T, out: Vec<u8>, limits: &DecodeLimits) -> Result<Vec<u8>> {
     let ledger = Ledger::<Positional>::new(limits);
     let mut sink = Sink::new(out, limits);
     match bincode::serde::encode_into_std_write(Guarded::top(value, &ledger), &mut sink, BINCODE) {
-        Ok(_) => Ok(()),
+        Ok(_) => sink.finish(limits),
         Err(error) => Err(write_error::<T, _>(
             Codec::Bincode,
             &error,

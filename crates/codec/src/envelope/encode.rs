@@ -37,7 +37,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, options: &EnvelopeOptions) -> Re
     let head = reserved(options);
     let mut out = Vec::with_capacity(USUAL_BYTES);
     out.resize(head, 0);
-    format::write(options.codec, value, &mut out, &options.limits)?;
+    let out = format::write(options.codec, value, out, &options.limits)?;
     seal(out, options.codec, options)
 }
 
@@ -56,7 +56,7 @@ pub fn encode_record<T: Serialize + DeserializeOwned>(
     let head = reserved(options);
     let mut out = Vec::with_capacity(USUAL_BYTES);
     out.resize(head, 0);
-    format::write(options.codec, value, &mut out, &options.limits)?;
+    let out = format::write(options.codec, value, out, &options.limits)?;
     if options.codec == Codec::Bincode {
         format::read::<T>(Codec::Bincode, &out[head..], &options.limits).map_err(|error| {
             Error::unsupported("bincode cannot read this type back; use json or messagepack")

@@ -85,14 +85,17 @@ pub(crate) struct Ledger<R> {
     refusal: Cell<Option<Refusal>>,
     levels: usize,
     elements: usize,
-    /// Names of types that were found not to be dynamic, by their address. A sequence of a million numbers asks a
-    /// million times.
-    typed: [Cell<usize>; TYPED],
     rules: PhantomData<R>,
 }
 
-/// How many names the ledger remembers.
-const TYPED: usize = 8;
+/// How many names of types a thread remembers.
+const TYPED: usize = 128;
+
+thread_local! {
+    /// Names of types that were found not to be dynamic, by their address. They are constants of the program, and
+    /// searching them for every field would cost more than writing it: four times the whole of a small record.
+    static TYPES: [Cell<usize>; TYPED] = const { [const { Cell::new(0) }; TYPED] };
+}
 
 impl<R: Rules> Ledger<R> {
     #[inline]
@@ -101,7 +104,6 @@ impl<R: Rules> Ledger<R> {
             refusal: Cell::new(None),
             levels: limits.depth(),
             elements: limits.output_bytes,
-            typed: [const { Cell::new(0) }; TYPED],
             rules: PhantomData,
         }
     }
@@ -128,12 +130,12 @@ impl<R: Rules> Ledger<R> {
             return Ok(());
         }
         let address = name.as_ptr().addr();
-        let slot = &self.typed[(address >> 4) % TYPED];
-        if slot.get() != address {
+        let is_new = TYPES.with(|types| types[slot(address)].get() != address);
+        if is_new {
             if is_dynamic(name) {
                 return Err(self.refuse(Refusal::Dynamic(name)));
             }
-            slot.set(address);
+            TYPES.with(|types| types[slot(address)].set(address));
         }
         Ok(())
     }
@@ -154,6 +156,12 @@ impl<R: Rules> Ledger<R> {
         }
         Ok(())
     }
+}
+
+/// Where the name at this address is remembered. Names lie close together and unaligned, so all bits count.
+#[inline]
+fn slot(address: usize) -> usize {
+    (address ^ (address >> 7)) % TYPED
 }
 
 /// Whether a type of this name holds values whose types are known at run time alone.
