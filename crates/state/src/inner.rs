@@ -1,0 +1,131 @@
+//! What all handles of one manager share, and how it reaches the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stead_codec::StateClass;
+use stead_core::{
+    Backend, Durability, Entry, Expect, Expiry, Key, Outcome, Random, Reply, RequestId, WriteBatch,
+};
+
+use crate::classes::Policy;
+use crate::flight::Flights;
+use crate::homes::{Ephemeral, Home};
+use crate::options::SetIf;
+use crate::sleep::{Attempts, Sleep};
+use crate::stripes::Stripes;
+
+/// What all handles of one manager share.
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Backend>,
+    pub(crate) ephemeral: Option<Ephemeral>,
+    pub(crate) policy: Policy,
+    pub(crate) durability: Option<Durability>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) sleep: Arc<dyn Sleep>,
+    pub(crate) stripes: Stripes,
+    pub(crate) flights: Flights,
+}
+
+/// One value to be written.
+pub(crate) struct Write {
+    pub(crate) key: Key,
+    pub(crate) value: Bytes,
+    pub(crate) home: Home,
+    pub(crate) expiry: Expiry,
+    pub(crate) condition: SetIf,
+    pub(crate) durability: Option<Durability>,
+    pub(crate) request_id: Option<RequestId>,
+}
+
+impl Write {
+    pub(crate) fn into_batch(self) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        if let Some(expect) = self.condition.expect() {
+            batch = batch.expect(self.key.clone(), expect);
+        }
+        dress(
+            batch.put_with(self.key, self.value, self.expiry),
+            self.durability,
+            self.request_id,
+        )
+    }
+}
+
+/// `batch` with the durability and the id that were asked for.
+pub(crate) fn dress(
+    mut batch: WriteBatch,
+    durability: Option<Durability>,
+    request_id: Option<RequestId>,
+) -> WriteBatch {
+    if let Some(durability) = durability {
+        batch = batch.durability(durability);
+    }
+    if let Some(id) = request_id {
+        batch = batch.request_id(id);
+    }
+    batch
+}
+
+impl Inner {
+    /// The entry under `key`, wherever it lives.
+    #[inline]
+    pub(crate) fn entry(&self, key: Key) -> Reply<'_, Option<Entry>> {
+        if let Some(ephemeral) = &self.ephemeral {
+            return self.entry_of_two(ephemeral, key);
+        }
+        // A reply borrows its key. One that is here already has no more need of it; the dropped one did nothing yet.
+        let ready = self.store.get(&key).try_take().ok();
+        match ready {
+            Some(result) => Reply::from(result),
+            None => Reply::pending(async move { self.store.get(&key).await }),
+        }
+    }
+
+    /// Writes one value.
+    #[inline]
+    pub(crate) fn write(&self, write: Write) -> Reply<'_, Outcome> {
+        match &self.ephemeral {
+            None => self.store.apply(write.into_batch()),
+            Some(ephemeral) => Reply::pending(self.write_of_two(ephemeral, write)),
+        }
+    }
+
+    /// Deletes or touches one key, where it lives.
+    pub(crate) fn change(&self, key: Key, batch: WriteBatch) -> Reply<'_, Outcome> {
+        match &self.ephemeral {
+            None => self.store.apply(batch),
+            Some(ephemeral) => Reply::pending(self.change_of_two(ephemeral, key, batch)),
+        }
+    }
+
+    /// Commits a batch of several durable keys; none of them is ephemeral afterwards.
+    pub(crate) fn commit(&self, batch: WriteBatch) -> Reply<'_, Outcome> {
+        match &self.ephemeral {
+            None => self.store.apply(batch),
+            Some(ephemeral) => Reply::pending(self.commit_of_two(ephemeral, batch)),
+        }
+    }
+
+    /// What becomes of the deadline where the caller does not say.
+    pub(crate) fn default_expiry(&self, class: StateClass) -> Expiry {
+        match &self.ephemeral {
+            Some(ephemeral) if class == StateClass::Ephemeral => Expiry::After(ephemeral.ttl),
+            _ => Expiry::Never,
+        }
+    }
+
+    pub(crate) fn attempts(&self, limit: u32) -> Attempts<'_> {
+        Attempts {
+            sleep: &*self.sleep,
+            random: &*self.random,
+            made: 0,
+            limit,
+        }
+    }
+}
+
+/// The precondition that what was found is still there.
+pub(crate) fn unchanged(found: Option<&Entry>) -> Expect {
+    found.map_or(Expect::Absent, |entry| Expect::At(entry.revision()))
+}

@@ -1,0 +1,160 @@
+//! Where the values of a scope lie in the store.
+//!
+//! The path of a plain key is `0x01 key`; the path of a step's key, in the partition of its workflow, is
+//! `0x02 step NUL key`. Neither a step's id nor a key holds a NUL, so no two (scope, key) share a path, and the keys of
+//! a scope lie side by side in their own order.
+
+use smallvec::SmallVec;
+use stead_core::{Error, Key, KeyRange, Partition, Result};
+
+use crate::StateScope;
+
+const PLAIN: u8 = 0x01;
+const STEP: u8 = 0x02;
+const NUL: u8 = 0x00;
+
+/// A scope, encoded: everything of a key but its last part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    partition: Partition,
+    prefix: SmallVec<[u8; 24]>,
+}
+
+impl Place {
+    pub(crate) fn of(scope: &StateScope) -> Result<Self> {
+        let partition = scope.partition()?;
+        let mut prefix = SmallVec::new();
+        if let StateScope::Step { step, .. } = scope {
+            prefix.push(STEP);
+            prefix.extend_from_slice(step.as_bytes());
+            prefix.push(NUL);
+        } else {
+            prefix.push(PLAIN);
+        }
+        Ok(Place { partition, prefix })
+    }
+
+    /// The key of the store for `key` of this scope.
+    #[inline]
+    pub(crate) fn key(&self, key: &str) -> Result<Key> {
+        let limit = self.limit();
+        if key.is_empty() || key.len() > limit || key.as_bytes().contains(&NUL) {
+            return Err(refused(key, limit));
+        }
+        Key::from_parts(&self.partition, &[&self.prefix, key.as_bytes()])
+    }
+
+    /// The keys of this scope that start with `prefix`, which may be empty.
+    pub(crate) fn range(&self, prefix: &str) -> Result<KeyRange> {
+        let limit = self.limit();
+        if prefix.len() > limit || prefix.as_bytes().contains(&NUL) {
+            return Err(refused(prefix, limit));
+        }
+        let mut path = SmallVec::<[u8; 64]>::from_slice(&self.prefix);
+        path.extend_from_slice(prefix.as_bytes());
+        KeyRange::prefix(&self.partition, &path)
+    }
+
+    /// What is behind the scope in a key of this scope.
+    pub(crate) fn text<'k>(&self, key: &'k Key) -> Result<&'k str> {
+        key.path()
+            .strip_prefix(&self.prefix[..])
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .ok_or_else(|| Error::corrupt("a key of this scope is not valid UTF-8"))
+    }
+
+    /// A key above every key of this scope and below those of the next: no text holds the byte 0xFF.
+    pub(crate) fn above(&self) -> Result<Key> {
+        Key::from_parts(&self.partition, &[&self.prefix, &[u8::MAX]])
+    }
+
+    pub(crate) fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// The longest key of this scope in bytes.
+    fn limit(&self) -> usize {
+        Key::MAX_PATH_BYTES - self.prefix.len()
+    }
+}
+
+#[cold]
+fn refused(key: &str, limit: usize) -> Error {
+    if key.is_empty() {
+        return Error::invalid("key is empty; give it at least one byte").with("argument", "key");
+    }
+    if key.len() > limit {
+        return Error::invalid("key is longer than the limit")
+            .with("argument", "key")
+            .with("length_bytes", key.len())
+            .with("limit_bytes", limit);
+    }
+    let position = key.bytes().position(|byte| byte == NUL).unwrap_or_default();
+    Error::invalid("key holds a NUL byte")
+        .with("argument", "key")
+        .with("position", position)
+}
+
+/// The key of the store under which `key` of `scope` lies: for tools that work on the store itself.
+///
+/// ```
+/// use stead_state::{StateScope, decode_key, encode_key};
+///
+/// let step = StateScope::step("flow1", "parse");
+/// let key = encode_key(&step, "input")?;
+/// assert_eq!(key.as_bytes(), b"workflow:flow1\0\x02parse\0input");
+/// assert_eq!(decode_key(&key)?, (step, "input".to_owned()));
+/// # Ok::<(), stead_core::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// `Invalid`, naming the argument: as [`StateScope::validate`]; the key is empty, holds a NUL byte or is longer than
+/// 1,023 bytes (less the step's id and one byte in the scope of a step).
+pub fn encode_key(scope: &StateScope, key: &str) -> Result<Key> {
+    Place::of(scope)?.key(key)
+}
+
+/// The scope and the key that [`encode_key`] made `key` from.
+///
+/// # Errors
+///
+/// `Corrupt` when it did not: the entry belongs to something else that uses the same store.
+pub fn decode_key(key: &Key) -> Result<(StateScope, String)> {
+    let (scope, text) = split(key)?;
+    if text.is_empty() {
+        return Err(foreign());
+    }
+    Ok((scope, text.to_owned()))
+}
+
+/// The scope that `key` lies in.
+pub(crate) fn scope_of(key: &Key) -> Result<StateScope> {
+    split(key).map(|(scope, _)| scope)
+}
+
+fn split(key: &Key) -> Result<(StateScope, &str)> {
+    let owner = std::str::from_utf8(key.partition_bytes())
+        .ok()
+        .and_then(|text| text.parse::<StateScope>().ok())
+        .ok_or_else(foreign)?;
+    let (scope, text) = match (key.path(), owner) {
+        ([PLAIN, text @ ..], owner) => (owner, text),
+        ([STEP, rest @ ..], StateScope::Workflow(workflow)) => {
+            let end = rest.iter().position(|byte| *byte == NUL).ok_or_else(foreign)?;
+            let step = std::str::from_utf8(&rest[..end]).map_err(|_| foreign())?;
+            (StateScope::step(workflow, step), &rest[end + 1..])
+        }
+        _ => return Err(foreign()),
+    };
+    let text = std::str::from_utf8(text).map_err(|_| foreign())?;
+    // Text that reads as a scope need not be the one way to write it; only that one is ours.
+    if scope.partition()?.as_bytes() != key.partition_bytes() || text.as_bytes().contains(&NUL) {
+        return Err(foreign());
+    }
+    Ok((scope, text))
+}
+
+fn foreign() -> Error {
+    Error::corrupt("the key is not one of a scope's; something else wrote it")
+}
