@@ -1,5 +1,6 @@
 //! The tasks of this repository. `cargo xtask help` lists them.
 
+mod features;
 mod run;
 mod tidy;
 
@@ -37,6 +38,8 @@ enum Task {
         /// Which benchmarks; all without names
         names: Vec<String>,
     },
+    /// Build the facade with none of its features, and with each by itself
+    Features,
     /// Check the dependency rule, the length of files and what the crates pull in
     Tidy,
 }
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
             arguments.extend(names.iter().map(String::as_str));
             cargo(&arguments)
         }
+        Task::Features => features::run(),
         Task::Tidy => tidy::run(),
     }
 }
