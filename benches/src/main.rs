@@ -1,11 +1,12 @@
 //! Measures Stead side by side with the bare structures and engines below it, in one run, and prints ratios.
 //!
-//! Run it with `cargo xtask bench [memory|footprint]...`; without names everything runs.
+//! Run it with `cargo xtask bench [footprint|memory|redb]...`; without names everything runs.
 
 mod footprint;
 mod layer;
 mod measure;
 mod memory;
+mod redb;
 mod report;
 
 use report::Report;
@@ -15,7 +16,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Bench = (&'static str, fn(&mut Report));
 
-const BENCHES: &[Bench] = &[("footprint", footprint::run), ("memory", memory::run)];
+const BENCHES: &[Bench] = &[
+    ("footprint", footprint::run),
+    ("memory", memory::run),
+    ("redb", redb::run),
+];
 
 fn main() {
     if footprint::ran_as_child() {

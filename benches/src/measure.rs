@@ -24,6 +24,14 @@ pub(crate) fn time(operations: usize, mut run: impl FnMut(usize)) -> f64 {
     nanos(start.elapsed()) / operations as f64
 }
 
+/// Times a run of `operations` as a whole, in nanoseconds per operation.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures elapsed time")]
+pub(crate) fn elapsed(operations: usize, run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    nanos(start.elapsed()) / operations as f64
+}
+
 /// Lets both sides take turns. Each closure runs one round and returns nanoseconds per operation.
 pub(crate) fn pair(mut ours: impl FnMut() -> f64, mut bare: impl FnMut() -> f64) -> Pair {
     pair_rounds(ROUNDS, &mut ours, &mut bare)

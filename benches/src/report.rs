@@ -22,6 +22,15 @@ impl Report {
         self.line(what, pair, goal, pair.ratio <= goal, "<=");
     }
 
+    /// A ratio of throughputs that should be at least `goal`; `pair` holds times, so the ratio is turned over.
+    pub(crate) fn at_least(&mut self, what: &str, pair: Pair, goal: f64) {
+        let pair = Pair {
+            ratio: 1.0 / pair.ratio,
+            ..pair
+        };
+        self.line(what, pair, goal, pair.ratio >= goal, ">=");
+    }
+
     /// Two numbers side by side without a goal.
     pub(crate) fn compare(&self, what: &str, pair: Pair) {
         println!(
