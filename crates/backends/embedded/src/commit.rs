@@ -115,7 +115,7 @@ impl<E: Engine> Shared<E> {
                     answers.push(answer);
                 }
                 Work::Sync(done) => {
-                    sync |= core.dirty || !group.writes.is_empty();
+                    sync |= core.dirty || !group.is_idle();
                     answers.push(Answer::Sync(done, Ok(())));
                 }
             }
@@ -155,7 +155,7 @@ impl<E: Engine> Shared<E> {
         self.counters
             .conflicts
             .fetch_add(group.conflicts, Ordering::Relaxed);
-        if group.writes.is_empty() && !sync {
+        if group.is_idle() && !sync {
             return Ok(());
         }
         core.busy = true;
@@ -317,7 +317,7 @@ fn judge_waiting<V: crate::View>(group: &mut Group<V>, waiting: Waiting, dirty: 
         && match &verdict {
             Ok(Verdict::New(_)) => true,
             // The first of its name may have been buffered, and may be in this very group.
-            Ok(Verdict::Known(_)) => dirty || !group.writes.is_empty(),
+            Ok(Verdict::Known(_)) => dirty || !group.is_idle(),
             Ok(Verdict::Idle(_)) | Err(_) => false,
         };
     (

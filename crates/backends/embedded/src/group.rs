@@ -62,6 +62,11 @@ impl<V: View> Group<V> {
         }
     }
 
+    /// Whether there is nothing to commit. A batch that changed nothing still used up a revision.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.writes.is_empty() && self.header.revision == self.held.header.revision
+    }
+
     /// Reads what this commit writes under a key, else what the view holds there.
     pub(crate) fn read<T>(
         &self,

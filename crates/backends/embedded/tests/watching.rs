@@ -158,7 +158,7 @@ fn batch_that_changes_nothing_uses_a_revision_and_shows_nobody() {
     let disk = Disk::new();
     let store = open(&disk);
     let mut watcher = watch_after(&store, Revision::ZERO);
-    let idle = commit(&store, WriteBatch::new().delete(key("missing")));
+    let idle = commit(&store, buffered(WriteBatch::new().delete(key("missing"))));
     let fleeting = commit(&store, put("k", "1").delete(key("k")));
     let seen = commit(&store, put("k", "1"));
     assert_eq!((fleeting, seen), (idle.next(), fleeting.next()));

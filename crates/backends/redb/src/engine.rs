@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use redb::{
     Builder, Database, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    ReadableTable, TableDefinition, TableError,
+    ReadableTable, TableDefinition, TableError, TableHandle,
 };
 use stead_core::{Direction, Error, Result, Strength};
 use stead_embedded::{Engine, Keyspace, View, Visit, WriteSet};
@@ -53,7 +53,8 @@ impl RedbEngine {
             Handle::ReadOnly(database)
         } else {
             let database = open_writable(&mut builder, &files)?;
-            make_tables(&database).map_err(|error| error.during("open"))?;
+            make_tables(&database)
+                .map_err(|error| error.with("file", files.data.display()).during("open"))?;
             files.mark()?;
             Handle::Writable(database)
         };
@@ -83,14 +84,24 @@ fn open_writable(builder: &mut Builder, files: &Files) -> Result<Database> {
     open(builder)
 }
 
-/// Makes the tables of a new database, so that views find them.
+/// Makes the tables of a new database, so that views find them. All are made in one commit: a database that has others
+/// or only some of them is not ours.
 fn make_tables(database: &Database) -> Result<()> {
-    let there = {
+    let there: Vec<String> = {
         let read = database.begin_read().map_err(error::transaction)?;
-        read.list_tables().map_err(error::storage)?.count()
+        let tables = read.list_tables().map_err(error::storage)?;
+        tables.map(|table| table.name().to_owned()).collect()
     };
-    if there == Keyspace::ALL.len() {
+    if Keyspace::ALL
+        .iter()
+        .all(|space| there.iter().any(|name| name == space.as_str()))
+    {
         return Ok(());
+    }
+    if !there.is_empty() {
+        return Err(Error::corrupt(
+            "the file is a redb database, but not that of a stead store",
+        ));
     }
     let mut write = database.begin_write().map_err(error::transaction)?;
     write.set_two_phase_commit(true);
