@@ -64,6 +64,20 @@ fn every_appended_byte_is_corrupt() {
     }
 }
 
+/// A cut that happens to keep a right checksum: the length finds it all the same.
+#[test]
+fn truncated_and_extended_envelopes_are_corrupt_whatever_their_checksum() {
+    for (name, bytes) in stored_fixtures() {
+        for length in 0..bytes.len() {
+            let cut = reseal(bytes[..length].to_vec());
+            assert_eq!(verdict(&cut), Some(ErrorKind::Corrupt), "{name} cut to {length}");
+        }
+        let mut extended = bytes.clone();
+        extended.push(0);
+        assert_eq!(verdict(&reseal(extended)), Some(ErrorKind::Corrupt), "{name}");
+    }
+}
+
 #[test]
 fn every_flip_in_the_header_of_a_long_envelope_is_corrupt() {
     let options = EnvelopeOptions::default()
