@@ -154,8 +154,11 @@ fn what_is_written_today_is_what_the_fixture_holds() {
     );
 }
 
+/// A keyspace, a key and a value.
+type Record = (String, Vec<u8>, Vec<u8>);
+
 /// Every record of a store, as its engine holds it.
-fn records(path: &Path) -> Vec<(String, Vec<u8>, Vec<u8>)> {
+fn records(path: &Path) -> Vec<Record> {
     use redb::{ReadableDatabase, ReadableTable};
     let database = redb::ReadOnlyDatabase::open(path.join("state.redb")).unwrap();
     let read = database.begin_read().unwrap();
