@@ -1,6 +1,6 @@
 //! What a value looks like when it is stored.
 //!
-//! A value travels in an [envelope](envelope): a header of ten bytes that names the [`Codec`], the [`StateClass`], the
+//! A value travels in an [envelope]: a header of ten bytes that names the [`Codec`], the [`StateClass`], the
 //! schema and the compression, a checksum, and the payload. The header is the only source of truth on reading: a
 //! value that was written as MessagePack and compressed is read so, whatever the options of today's writer say.
 //!
