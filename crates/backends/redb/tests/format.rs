@@ -100,7 +100,7 @@ fn old_format_fixture_opens_with_all_that_it_holds() {
             )
         })
         .collect();
-    let wanted: [(&[u8], &[u8], u64, Option<Timestamp>); 4] = [
+    let wanted: [Found<'_>; 4] = [
         (b"empty", b"", 2, None),
         (b"late", b"1", 6, Some(LATER)),
         (b"plan", b"buy milk", 1, None),
@@ -153,6 +153,9 @@ fn what_is_written_today_is_what_the_fixture_holds() {
         "the format changed: raise its version and add a fixture"
     );
 }
+
+/// Path, value, revision and deadline of an entry.
+type Found<'a> = (&'a [u8], &'a [u8], u64, Option<Timestamp>);
 
 /// A keyspace, a key and a value.
 type Record = (String, Vec<u8>, Vec<u8>);
