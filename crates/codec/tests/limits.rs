@@ -238,6 +238,18 @@ fn writing_stops_at_the_limit() {
         let (_, _, largest) = measure(|| encode(&many, &options).unwrap_err());
         assert!(largest < 4096, "{codec}: {largest}");
     }
+    // A limit below what is reserved for a usual value.
+    for codec in TYPED {
+        let options = EnvelopeOptions::default()
+            .with_codec(codec)
+            .with_limits(limits.with_output_bytes(22));
+        assert!(encode(&"x".repeat(20), &options).is_ok(), "{codec}");
+        assert_eq!(
+            encode(&"x".repeat(23), &options).unwrap_err().kind(),
+            ErrorKind::Invalid,
+            "{codec}"
+        );
+    }
     let options = EnvelopeOptions::default().with_limits(limits);
     assert!(encode_bytes(&[0; 1000], &options).is_ok());
     assert_eq!(

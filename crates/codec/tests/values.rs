@@ -404,6 +404,31 @@ fn compression_begins_above_the_threshold_and_stays_only_where_it_saves() {
     assert!(!is_compressed(&noise, &default));
 }
 
+/// Just where a frame saves less than the four bytes that its header costs, too.
+#[test]
+fn compression_never_makes_an_envelope_longer() {
+    let plain = EnvelopeOptions::default().with_compress_above_bytes(None);
+    let eager = EnvelopeOptions::default().with_compress_above_bytes(Some(0));
+    let mut compressed = 0;
+    for length in 0..100 {
+        for distinct in 1..8_usize {
+            let payload: Vec<u8> = (0..length).map(|place| b"abcdefgh"[place % distinct]).collect();
+            let packed = encode_bytes(&payload, &eager).unwrap();
+            let unpacked = encode_bytes(&payload, &plain).unwrap();
+            if peek(&packed).unwrap().is_compressed() {
+                compressed += 1;
+                assert!(
+                    packed.len() < unpacked.len(),
+                    "{length} bytes of {distinct} kinds"
+                );
+            } else {
+                assert_eq!(packed, unpacked);
+            }
+        }
+    }
+    assert!(compressed > 100);
+}
+
 #[test]
 fn sizes_round_the_long_form_survive() {
     for length in [65_534, 65_535, 65_536, 65_537, 1 << 20] {
