@@ -1,0 +1,29 @@
+//! Oracles: what a store does is compared with what it should have done.
+//!
+//! - [`check_model`] runs random sequences of operations on a store and on a model of the contract over a `BTreeMap`,
+//!   demands equal results and equal kinds of errors, and shrinks a sequence that shows a difference.
+//! - [`check_histories`] runs tasks at the same time, records what they asked and what they were told, and demands that
+//!   the answers could have come from one after the other: [`linear::check`] decides.
+//!
+//! Both open a fresh store for each run, through a closure that gives a [`Stand`]. Both block the calling thread, which
+//! must not be one that drives async tasks; inside a runtime call them from `spawn_blocking`.
+//!
+//! ```
+//! use stead_conformance::oracle::{Effort, Stand, check_model};
+//! use stead_conformance::reference::{Options, Reference};
+//! use std::sync::Arc;
+//!
+//! let effort = Effort::default().with_cases(4).with_operations(20);
+//! check_model(&|clock| Ok(Stand::new(Arc::new(Reference::open(clock, Options::default())))), &effort)?;
+//! # Ok::<(), String>(())
+//! ```
+
+pub mod history;
+pub mod linear;
+mod model;
+mod record;
+mod stand;
+
+pub use model::check_model;
+pub use record::check_histories;
+pub use stand::{Effort, Stand};
