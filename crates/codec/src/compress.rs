@@ -16,23 +16,28 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// `payload` compressed behind `head` bytes of zeroes, or `None` where that would not save a byte.
+/// `payload` compressed into at most `room_bytes` behind `head` bytes of zeroes, or `None` where it needs more.
 ///
 /// One frame with its content size in its header.
 ///
 /// # Errors
 ///
 /// `Internal` when zstd cannot be set up.
-pub(crate) fn compress(payload: &[u8], level: i32, head: usize) -> Result<Option<Vec<u8>>> {
+pub(crate) fn compress(
+    payload: &[u8],
+    level: i32,
+    head: usize,
+    room_bytes: usize,
+) -> Result<Option<Vec<u8>>> {
     if level > KEPT_LEVEL {
-        return squeeze(&mut compressor(level)?, payload, head);
+        return squeeze(&mut compressor(level)?, payload, head, room_bytes);
     }
     COMPRESSOR.with_borrow_mut(|kept| {
         let compressor = match kept {
             Some((kept_level, compressor)) if *kept_level == level => compressor,
             _ => &mut kept.insert((level, compressor(level)?)).1,
         };
-        squeeze(compressor, payload, head)
+        squeeze(compressor, payload, head, room_bytes)
     })
 }
 
@@ -40,9 +45,14 @@ fn compressor(level: i32) -> Result<Compressor<'static>> {
     Compressor::new(level).map_err(|error| Error::internal("zstd refused its settings").because(error))
 }
 
-fn squeeze(compressor: &mut Compressor<'_>, payload: &[u8], head: usize) -> Result<Option<Vec<u8>>> {
-    // zstd gives up where the result would not be smaller than the payload: it has no room for more.
-    let mut out = Vec::with_capacity(head + payload.len().saturating_sub(1));
+fn squeeze(
+    compressor: &mut Compressor<'_>,
+    payload: &[u8],
+    head: usize,
+    room_bytes: usize,
+) -> Result<Option<Vec<u8>>> {
+    // zstd gives up where it has no room for the result, so what does not shrink costs no more than the attempt.
+    let mut out = Vec::with_capacity(head + room_bytes);
     out.resize(head, 0);
     let mut cursor = Cursor::new(out);
     cursor.set_position(head as u64);
@@ -50,7 +60,7 @@ fn squeeze(compressor: &mut Compressor<'_>, payload: &[u8], head: usize) -> Resu
         return Ok(None);
     }
     let mut out = cursor.into_inner();
-    if out.len() - head >= payload.len() {
+    if out.len() - head > room_bytes {
         return Ok(None);
     }
     out.shrink_to_fit();

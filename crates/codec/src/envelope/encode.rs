@@ -135,16 +135,16 @@ fn seal(mut out: Vec<u8>, codec: Codec, options: &EnvelopeOptions) -> Result<Vec
 fn seal_packed(payload: &[u8], codec: Codec, options: &EnvelopeOptions) -> Result<Option<Vec<u8>>> {
     let schema = options.schema.is_some();
     let head = head_bytes(schema, true, false);
-    let Some(mut out) = compress(payload, options.level, head)? else {
+    // A longer header by so much must be won back, and a byte more.
+    let cost_bytes = head - head_bytes(schema, false, false);
+    let Some(room_bytes) = payload.len().checked_sub(cost_bytes + 1) else {
+        return Ok(None);
+    };
+    let Some(mut out) = compress(payload, options.level, head, room_bytes)? else {
         return Ok(None);
     };
     let packed_bytes = out.len() - head;
     let long = is_long(packed_bytes);
-    if head_bytes(schema, true, long) + packed_bytes
-        >= head_bytes(schema, false, is_long(payload.len())) + payload.len()
-    {
-        return Ok(None);
-    }
     if long {
         widen(&mut out, head, head_bytes(schema, true, true));
     }
