@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
-use stead_core::{Backend, ManualClock, Timestamp};
+use stead_conformance::reference::{Options, Reference};
+use stead_core::{
+    Backend, Capabilities, CheckReport, Cursor, Entry, Key, ManualClock, Outcome, Page, Read, Reply, Result,
+    Scan, Snapshot, Stats, Timestamp, WatchSpec, Watcher, WriteBatch,
+};
 use stead_memory::{MemoryBackend, MemoryOptions};
 use stead_state::{ScopedState, StateManager, StateScope};
 
@@ -34,4 +38,90 @@ pub(crate) fn agent() -> (StateManager, ScopedState) {
     let manager = manager();
     let scope = manager.scope(StateScope::agent("planner")).unwrap();
     (manager, scope)
+}
+
+/// A store of which nothing is answered on the spot: every future is polled twice, and other tasks get in between.
+pub(crate) struct Yielding(pub(crate) Arc<dyn Backend>);
+
+async fn pause() {
+    tokio::task::yield_now().await;
+}
+
+struct YieldingCursor<'a>(Box<dyn Cursor + 'a>);
+
+impl Cursor for YieldingCursor<'_> {
+    fn next_page(&mut self) -> Reply<'_, Page> {
+        Reply::pending(async move {
+            pause().await;
+            self.0.next_page().await
+        })
+    }
+}
+
+impl Read for Yielding {
+    fn get<'a>(&'a self, key: &'a Key) -> Reply<'a, Option<Entry>> {
+        Reply::pending(async move {
+            pause().await;
+            let entry = self.0.get(key).await;
+            pause().await;
+            entry
+        })
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Entry>>> {
+        Reply::pending(async move {
+            pause().await;
+            self.0.get_many(keys).await
+        })
+    }
+
+    fn scan<'a>(&'a self, scan: &Scan) -> Result<Box<dyn Cursor + 'a>> {
+        Ok(Box::new(YieldingCursor(self.0.scan(scan)?)))
+    }
+}
+
+impl Backend for Yielding {
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    fn apply(&self, batch: WriteBatch) -> Reply<'_, Outcome> {
+        let handed_over = self.0.apply(batch);
+        Reply::pending(async move {
+            pause().await;
+            handed_over.await
+        })
+    }
+
+    fn snapshot(&self) -> Reply<'_, Arc<dyn Snapshot>> {
+        Reply::pending(async move {
+            pause().await;
+            self.0.snapshot().await
+        })
+    }
+
+    fn watch(&self, spec: &WatchSpec) -> Result<Box<dyn Watcher>> {
+        self.0.watch(spec)
+    }
+
+    fn sync(&self) -> Reply<'_, ()> {
+        self.0.sync()
+    }
+
+    fn stats(&self) -> Reply<'_, Stats> {
+        self.0.stats()
+    }
+
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Send + Sync)) -> Reply<'a, CheckReport> {
+        self.0.check(progress)
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        self.0.close()
+    }
+}
+
+/// A reference store that declares less.
+pub(crate) fn reference(change: impl FnOnce(&mut Capabilities)) -> Arc<dyn Backend> {
+    Arc::new(Reference::open(clock(), Options::default().declaring(change)))
 }
