@@ -125,7 +125,7 @@ impl Mutation {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WriteBatch {
-    preconditions: SmallVec<[Precondition; 1]>,
+    preconditions: Vec<Precondition>,
     mutations: SmallVec<[Mutation; 1]>,
     durability: Option<Durability>,
     request_id: Option<RequestId>,

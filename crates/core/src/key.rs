@@ -4,6 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
+use crate::inline_bytes::InlineBytes;
 use crate::{Error, Result};
 
 /// What a distributed engine shards by, and what every guarantee is given for: 1 to 255 bytes without NUL.
@@ -58,9 +59,6 @@ impl fmt::Display for Partition {
 /// Ends the partition inside a key. Lower than every byte of a partition, so keys sort by partition first.
 pub(crate) const SEPARATOR: u8 = 0;
 
-/// Bytes of a key or of a range's bound, in place up to 48.
-pub(crate) type KeyBytes = SmallVec<[u8; 48]>;
-
 /// Where an entry lives: a [`Partition`] and a path of 0 to 1024 arbitrary bytes.
 ///
 /// Encoded as `partition NUL path`. A partition holds no NUL, so the encoding is injective, and because NUL is lower than
@@ -78,7 +76,7 @@ pub(crate) type KeyBytes = SmallVec<[u8; 48]>;
 /// ```
 #[derive(Clone)]
 pub struct Key {
-    bytes: KeyBytes,
+    bytes: InlineBytes,
     partition_len: u8,
 }
 
@@ -105,12 +103,11 @@ impl Key {
     pub fn from_parts(partition: &Partition, parts: &[&[u8]]) -> Result<Self> {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
         check_path(length)?;
-        let mut bytes = KeyBytes::with_capacity(partition.0.len() + 1 + length);
-        bytes.extend_from_slice(&partition.0);
-        bytes.push(SEPARATOR);
-        for part in parts {
-            bytes.extend_from_slice(part);
-        }
+        let bytes = match parts {
+            [path] => InlineBytes::concat(&[&partition.0, &[SEPARATOR], path]),
+            [head, tail] => InlineBytes::concat(&[&partition.0, &[SEPARATOR], head, tail]),
+            _ => InlineBytes::concat(&[&partition.0, &[SEPARATOR], &parts.concat()]),
+        };
         Ok(Key {
             bytes,
             partition_len: partition_len(partition.0.len()),
@@ -131,7 +128,7 @@ impl Key {
         let end = end.filter(|end| *end > 0).ok_or_else(malformed)?;
         check_path(bytes.len() - end - 1).map_err(|_| malformed())?;
         Ok(Key {
-            bytes: KeyBytes::from_slice(bytes),
+            bytes: InlineBytes::from(bytes),
             partition_len: partition_len(end),
         })
     }
@@ -164,6 +161,58 @@ impl Key {
     }
 }
 
+/// The beginning that many keys share: a partition and the first bytes of a path, encoded once.
+///
+/// ```
+/// use stead_core::{Key, KeyPrefix, Partition};
+///
+/// let agent = Partition::new("agent:1")?;
+/// let notes = KeyPrefix::new(&agent, "note/")?;
+/// assert_eq!(notes.key("7")?, Key::new(&agent, "note/7")?);
+/// # Ok::<(), stead_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyPrefix(Key);
+
+impl KeyPrefix {
+    /// The beginning made of `partition` and `path`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the path is longer than [`Key::MAX_PATH_BYTES`].
+    pub fn new(partition: &Partition, path: impl AsRef<[u8]>) -> Result<Self> {
+        Key::new(partition, path).map(KeyPrefix)
+    }
+
+    /// The key whose path goes on with `rest`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the whole path is longer than [`Key::MAX_PATH_BYTES`].
+    #[inline]
+    pub fn key(&self, rest: impl AsRef<[u8]>) -> Result<Key> {
+        let rest = rest.as_ref();
+        check_path(self.path().len() + rest.len())?;
+        Ok(Key {
+            bytes: self.0.bytes.join(rest),
+            partition_len: self.0.partition_len,
+        })
+    }
+
+    /// The shared part of the path.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        self.0.path()
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        self.0.partition()
+    }
+}
+
+#[inline]
 fn check_path(length: usize) -> Result<()> {
     if length > Key::MAX_PATH_BYTES {
         return Err(Error::invalid("key is longer than the limit")

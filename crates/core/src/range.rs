@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Bound;
 
-use crate::key::{KeyBytes, SEPARATOR};
+use crate::inline_bytes::InlineBytes;
+use crate::key::SEPARATOR;
 use crate::{Key, Partition, Result};
 
 /// All keys from a start (included) to an end (excluded), in the byte order of encoded keys.
@@ -20,8 +21,8 @@ use crate::{Key, Partition, Result};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyRange {
-    start: KeyBytes,
-    end: Option<KeyBytes>,
+    start: InlineBytes,
+    end: Option<InlineBytes>,
     partition: Option<Partition>,
 }
 
@@ -30,7 +31,7 @@ impl KeyRange {
     #[must_use]
     pub fn all() -> Self {
         KeyRange {
-            start: KeyBytes::new(),
+            start: InlineBytes::empty(),
             end: None,
             partition: None,
         }
@@ -39,10 +40,8 @@ impl KeyRange {
     /// Every key of one partition.
     #[must_use]
     pub fn partition(partition: &Partition) -> Self {
-        let mut start = KeyBytes::from_slice(partition.as_bytes());
-        start.push(SEPARATOR);
-        let mut end = KeyBytes::from_slice(partition.as_bytes());
-        end.push(SEPARATOR + 1);
+        let start = InlineBytes::concat(&[partition.as_bytes(), &[SEPARATOR]]);
+        let end = InlineBytes::concat(&[partition.as_bytes(), &[SEPARATOR + 1]]);
         KeyRange {
             start,
             end: Some(end),
@@ -59,7 +58,7 @@ impl KeyRange {
         let start = Key::new(partition, prefix)?;
         let end = successor_of_prefix(start.as_bytes());
         Ok(KeyRange {
-            start: KeyBytes::from_slice(start.as_bytes()),
+            start: InlineBytes::from(start.as_bytes()),
             end: Some(end),
             partition: Some(partition.clone()),
         })
@@ -76,7 +75,7 @@ impl KeyRange {
         let mut range = Self::partition(partition);
         match start {
             Bound::Included(path) => {
-                range.start = KeyBytes::from_slice(Key::new(partition, path)?.as_bytes());
+                range.start = InlineBytes::from(Key::new(partition, path)?.as_bytes());
             }
             Bound::Excluded(path) => range.start = just_after(Key::new(partition, path)?.as_bytes()),
             Bound::Unbounded => {}
@@ -84,7 +83,7 @@ impl KeyRange {
         match end {
             Bound::Included(path) => range.end = Some(just_after(Key::new(partition, path)?.as_bytes())),
             Bound::Excluded(path) => {
-                range.end = Some(KeyBytes::from_slice(Key::new(partition, path)?.as_bytes()));
+                range.end = Some(InlineBytes::from(Key::new(partition, path)?.as_bytes()));
             }
             Bound::Unbounded => {}
         }
@@ -103,7 +102,7 @@ impl KeyRange {
     #[must_use]
     pub fn before(&self, key: &Key) -> Self {
         let mut range = self.clone();
-        let end = KeyBytes::from_slice(key.as_bytes());
+        let end = InlineBytes::from(key.as_bytes());
         range.end = Some(
             range
                 .end
@@ -170,21 +169,15 @@ impl fmt::Debug for KeyRange {
 }
 
 /// The lowest byte string above `bytes`.
-fn just_after(bytes: &[u8]) -> KeyBytes {
-    let mut next = KeyBytes::with_capacity(bytes.len() + 1);
-    next.extend_from_slice(bytes);
-    next.push(0);
-    next
+fn just_after(bytes: &[u8]) -> InlineBytes {
+    InlineBytes::concat(&[bytes, &[0]])
 }
 
 /// The lowest byte string above everything that starts with `prefix`, which holds a separator and so never is all 0xFF.
-fn successor_of_prefix(prefix: &[u8]) -> KeyBytes {
-    let mut next = KeyBytes::from_slice(prefix);
-    while let Some(last) = next.pop() {
-        if last < u8::MAX {
-            next.push(last + 1);
-            return next;
-        }
-    }
-    unreachable!("an encoded key holds its separator")
+fn successor_of_prefix(prefix: &[u8]) -> InlineBytes {
+    let kept = prefix
+        .iter()
+        .rposition(|byte| *byte < u8::MAX)
+        .expect("an encoded key holds its separator");
+    InlineBytes::concat(&[&prefix[..kept], &[prefix[kept] + 1]])
 }

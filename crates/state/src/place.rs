@@ -4,8 +4,7 @@
 //! `0x02 step NUL key`. Neither a step's id nor a key holds a NUL, so no two (scope, key) share a path, and the keys of
 //! a scope lie side by side in their own order.
 
-use smallvec::SmallVec;
-use stead_core::{Error, Key, KeyRange, Partition, Result};
+use stead_core::{Error, Key, KeyPrefix, KeyRange, Partition, Result};
 
 use crate::StateScope;
 
@@ -17,20 +16,17 @@ const NUL: u8 = 0x00;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     partition: Partition,
-    prefix: SmallVec<[u8; 24]>,
+    prefix: KeyPrefix,
 }
 
 impl Place {
     pub(crate) fn of(scope: &StateScope) -> Result<Self> {
         let partition = scope.partition()?;
-        let mut prefix = SmallVec::new();
-        if let StateScope::Step { step, .. } = scope {
-            prefix.push(STEP);
-            prefix.extend_from_slice(step.as_bytes());
-            prefix.push(NUL);
+        let prefix = if let StateScope::Step { step, .. } = scope {
+            KeyPrefix::new(&partition, [&[STEP], step.as_bytes(), &[NUL]].concat())?
         } else {
-            prefix.push(PLAIN);
-        }
+            KeyPrefix::new(&partition, [PLAIN])?
+        };
         Ok(Place { partition, prefix })
     }
 
@@ -41,7 +37,7 @@ impl Place {
         if key.is_empty() || key.len() > limit || key.as_bytes().contains(&NUL) {
             return Err(refused(key, limit));
         }
-        Key::from_parts(&self.partition, &[&self.prefix, key.as_bytes()])
+        self.prefix.key(key)
     }
 
     /// The keys of this scope that start with `prefix`, which may be empty.
@@ -50,22 +46,20 @@ impl Place {
         if prefix.len() > limit || prefix.as_bytes().contains(&NUL) {
             return Err(refused(prefix, limit));
         }
-        let mut path = SmallVec::<[u8; 64]>::from_slice(&self.prefix);
-        path.extend_from_slice(prefix.as_bytes());
-        KeyRange::prefix(&self.partition, &path)
+        KeyRange::prefix(&self.partition, self.prefix.key(prefix)?.path())
     }
 
     /// What is behind the scope in a key of this scope.
     pub(crate) fn text<'k>(&self, key: &'k Key) -> Result<&'k str> {
         key.path()
-            .strip_prefix(&self.prefix[..])
+            .strip_prefix(self.prefix.path())
             .and_then(|text| std::str::from_utf8(text).ok())
             .ok_or_else(|| Error::corrupt("a key of this scope is not valid UTF-8"))
     }
 
     /// A key above every key of this scope and below those of the next: no text holds the byte 0xFF.
     pub(crate) fn above(&self) -> Result<Key> {
-        Key::from_parts(&self.partition, &[&self.prefix, &[u8::MAX]])
+        self.prefix.key([u8::MAX])
     }
 
     pub(crate) fn partition(&self) -> &Partition {
@@ -74,7 +68,7 @@ impl Place {
 
     /// The longest key of this scope in bytes.
     fn limit(&self) -> usize {
-        Key::MAX_PATH_BYTES - self.prefix.len()
+        Key::MAX_PATH_BYTES - self.prefix.path().len()
     }
 }
 
