@@ -15,8 +15,8 @@ use crate::{EmbeddedOptions, Engine};
 const READS_WAIT: Duration = Duration::from_secs(5);
 const READS_LOOK: Duration = Duration::from_millis(1);
 
-/// The most commits between two flushes while the store is so busy that no time-out ever comes. Time-outs are the rule;
-/// this holds for clocks that stand still.
+/// The most queued commits between two flushes: what is left to go by when the clock stands still and no wait runs its
+/// full time.
 const COMMITS_PER_FLUSH: u32 = 64;
 
 pub(crate) fn spawn<E: Engine>(shared: &Arc<Shared<E>>) -> Result<JoinHandle<()>> {
@@ -34,7 +34,11 @@ pub(crate) fn spawn<E: Engine>(shared: &Arc<Shared<E>>) -> Result<JoinHandle<()>
 fn run<E: Engine>(shared: &Shared<E>) {
     let mut pace = Pace::new(&shared.options);
     loop {
-        let woken = shared.queue.wait(pace.wait(shared.dirty.load(Ordering::Relaxed)));
+        let at_most = pace.wait(shared.dirty.load(Ordering::Relaxed));
+        let woken = shared.queue.wait(at_most);
+        if woken.timed_out {
+            pace.waited(at_most);
+        }
         while shared.commit_queued() {
             pace.commits += 1;
         }
@@ -42,69 +46,105 @@ fn run<E: Engine>(shared: &Shared<E>) {
             return;
         }
         if shared.poison.get().is_none() {
-            look_after(shared, &mut pace, woken.timed_out);
+            look_after(shared, &mut pace);
+        } else {
+            // Nothing can be looked after any more, and nothing shall seem due.
+            pace.restart(shared.options.clock.now());
         }
     }
 }
 
-fn look_after<E: Engine>(shared: &Shared<E>, pace: &mut Pace, timed_out: bool) {
+fn look_after<E: Engine>(shared: &Shared<E>, pace: &mut Pace) {
     let now = shared.options.clock.now();
-    let wanted = shared.sweep_wanted.load(Ordering::Relaxed);
-    if wanted || pace.sweep.is_due(now, timed_out) {
-        pace.sweep.last = now;
+    if shared.sweep_wanted.load(Ordering::Relaxed) || pace.sweep.is_due(now) {
+        pace.sweep.restart(now);
         // Cleared before the sweep, so that a read that meets something after it asks again.
         shared.sweep_wanted.store(false, Ordering::Relaxed);
         // What cannot be read stays until the store is checked; a failed write has poisoned the store.
         while shared.sweep().unwrap_or(false) && shared.queue.is_empty() {}
         let _ = shared.forget_requests();
     }
-    if !shared.dirty.load(Ordering::Relaxed) {
+    let dirty = shared.dirty.load(Ordering::Relaxed);
+    if !dirty || !pace.was_dirty {
         pace.commits = 0;
-        pace.flush.last = now;
-    } else if pace.commits >= COMMITS_PER_FLUSH || pace.flush.is_due(now, timed_out) {
+        pace.flush.restart(now);
+    } else if pace.commits >= COMMITS_PER_FLUSH || pace.flush.is_due(now) {
         pace.commits = 0;
-        pace.flush.last = now;
         shared.flush();
+        pace.flush.restart(shared.options.clock.now());
     }
+    pace.was_dirty = dirty;
 }
 
-/// When to do what, by time-outs of the thread's own waiting and, while it is kept from those, by the store's clock.
+/// When to do what, by the time that the thread waited and by the store's clock: the first serves while the clock stands
+/// still, the second while there is so much to do that no wait runs its full time.
 struct Pace {
     sweep: Every,
     flush: Every,
+    was_dirty: bool,
+    /// Commits since the last flush.
     commits: u32,
 }
 
 struct Every {
     interval: Duration,
     last: Timestamp,
+    waited: Duration,
 }
 
 impl Every {
-    fn is_due(&self, now: Timestamp, timed_out: bool) -> bool {
-        timed_out || self.last.until(now) >= self.interval || now < self.last
+    fn new(interval: Duration, now: Timestamp) -> Self {
+        Every {
+            interval,
+            last: now,
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.waited >= self.interval || self.last.until(now) >= self.interval || now < self.last
+    }
+
+    fn restart(&mut self, now: Timestamp) {
+        self.last = now;
+        self.waited = Duration::ZERO;
+    }
+
+    /// How long until it is due, as far as waiting goes.
+    fn left(&self) -> Duration {
+        self.interval
+            .saturating_sub(self.waited)
+            .max(Duration::from_millis(1))
     }
 }
 
 impl Pace {
     fn new(options: &EmbeddedOptions) -> Self {
-        let every = |interval| Every {
-            interval,
-            last: options.clock.now(),
-        };
+        let now = options.clock.now();
         Pace {
-            sweep: every(options.sweep_interval),
-            flush: every(options.flush_interval),
+            sweep: Every::new(options.sweep_interval, now),
+            flush: Every::new(options.flush_interval, now),
+            was_dirty: false,
             commits: 0,
         }
     }
 
     fn wait(&self, dirty: bool) -> Duration {
         if dirty {
-            self.flush.interval.min(self.sweep.interval)
+            self.flush.left().min(self.sweep.left())
         } else {
-            self.sweep.interval
+            self.sweep.left()
         }
+    }
+
+    fn restart(&mut self, now: Timestamp) {
+        self.sweep.restart(now);
+        self.flush.restart(now);
+    }
+
+    fn waited(&mut self, time: Duration) {
+        self.sweep.waited += time;
+        self.flush.waited += time;
     }
 }
 

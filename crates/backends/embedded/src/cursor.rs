@@ -54,14 +54,15 @@ impl<'a, O: Origin> PageCursor<'a, O> {
         };
         let shared = self.origin.shared();
         let clock = &*shared.options.clock;
-        let (page, met_expired) = held.page(&self.start, self.end.as_deref(), &wanted, clock)?;
+        let read = held.page(&self.start, self.end.as_deref(), &wanted, clock)?;
         drop(held);
-        if met_expired {
+        if read.met_expired {
             shared.want_sweep();
         }
+        let page = read.page;
         self.left -= page.len();
         match page.last() {
-            Some(last) if page.len() == wanted.entries => {
+            Some(last) if !read.over => {
                 let last = last.key.as_bytes();
                 match wanted.direction {
                     Direction::Forward => {

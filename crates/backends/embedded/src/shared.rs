@@ -37,6 +37,7 @@ pub(crate) struct Current<V> {
 pub(crate) struct Shared<E: Engine> {
     pub(crate) options: EmbeddedOptions,
     pub(crate) capabilities: Capabilities,
+    pub(crate) lineage: u128,
     pub(crate) engine: RwLock<Option<E>>,
     pub(crate) core: Mutex<Core<E::View>>,
     pub(crate) current: RwLock<Current<E::View>>,
@@ -72,9 +73,15 @@ impl<E: Engine> Shared<E> {
             ..Capabilities::volatile(engine.name())
         };
         let held = Arc::new(held);
-        let Header { revision, floor, .. } = held.header;
+        let Header {
+            lineage,
+            revision,
+            floor,
+            ..
+        } = held.header;
         Shared {
             capabilities,
+            lineage,
             engine: RwLock::new(Some(engine)),
             core: Mutex::new(Core {
                 held: Some(Arc::clone(&held)),

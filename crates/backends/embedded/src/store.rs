@@ -67,8 +67,7 @@ impl<E: Engine> Embedded<E> {
     /// The id that this store was given when it was made: two stores with the same one hold the same history.
     #[must_use]
     pub fn lineage(&self) -> u128 {
-        let core = self.shared.core.lock();
-        core.held.as_ref().map_or(0, |held| held.header.lineage)
+        self.shared.lineage
     }
 
     fn apply_inner(&self, batch: WriteBatch) -> Reply<'_, Outcome> {

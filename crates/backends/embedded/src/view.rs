@@ -42,21 +42,22 @@ impl<V: View> Held<V> {
         found
     }
 
-    /// The next page from `start` to `end`, and whether entries past their deadline were met.
+    /// The next page from `start` to `end`.
     pub(crate) fn page(
         &self,
         start: &[u8],
         end: Option<&[u8]>,
         wanted: &PageWanted,
         clock: &dyn Clock,
-    ) -> Result<(Page, bool)> {
+    ) -> Result<PageRead> {
         let now = clock.now();
-        let mut page = Page::new();
+        let mut read = PageRead {
+            page: Page::new(),
+            met_expired: false,
+            over: true,
+        };
         let mut failure: Option<Error> = None;
-        let mut met_expired = false;
-        if wanted.entries == 0 {
-            return Ok((page, false));
-        }
+        let mut bytes = 0;
         self.view.scan(
             Keyspace::Data,
             start,
@@ -64,25 +65,41 @@ impl<V: View> Held<V> {
             wanted.direction,
             &mut |key, record| {
                 match item(key, record, now, wanted.keys_only) {
-                    Ok(Some(item)) => page.push(item),
-                    Ok(None) => met_expired = true,
+                    Ok(Some(item)) => {
+                        bytes += if wanted.keys_only { key.len() } else { record.len() };
+                        read.page.push(item);
+                    }
+                    Ok(None) => read.met_expired = true,
                     Err(error) => {
                         failure = Some(error);
                         return ControlFlow::Break(());
                     }
                 }
-                if page.len() < wanted.entries {
+                if read.page.len() < wanted.entries && bytes < PAGE_BYTES {
                     ControlFlow::Continue(())
                 } else {
+                    read.over = false;
                     ControlFlow::Break(())
                 }
             },
         )?;
         match failure {
             Some(error) => Err(error),
-            None => Ok((page, met_expired)),
+            None => Ok(read),
         }
     }
+}
+
+/// What ends a page early: values are large here and there, and a page is held in memory.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// A page and what was learned from reading it.
+pub(crate) struct PageRead {
+    pub(crate) page: Page,
+    /// Entries past their deadline were met.
+    pub(crate) met_expired: bool,
+    /// Nothing comes after it.
+    pub(crate) over: bool,
 }
 
 /// How a page is to be read.

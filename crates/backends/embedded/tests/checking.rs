@@ -152,3 +152,38 @@ fn no_view_sees_half_a_batch() {
     writing.join().unwrap();
     check(&store);
 }
+
+#[test]
+fn pages_of_large_values_are_cut_and_nothing_is_lost() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    for n in 0..20 {
+        let value = vec![b'x'; if n % 2 == 0 { 3 << 20 } else { 1 }];
+        commit(
+            &store,
+            buffered(WriteBatch::new().put(key(&format!("k{n:02}")), value)),
+        );
+    }
+    for direction in [stead_core::Direction::Forward, stead_core::Direction::Reverse] {
+        let scan = Scan::new(KeyRange::all()).direction(direction);
+        let mut cursor = store.scan(&scan).unwrap();
+        let (mut pages, mut paths) = (0, Vec::new());
+        loop {
+            let page = block_on(cursor.next_page()).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            pages += 1;
+            let bytes: usize = page
+                .iter()
+                .map(|item| item.entry.as_ref().unwrap().value().len())
+                .sum();
+            assert!(bytes <= 12 << 20, "{bytes} bytes in a page");
+            paths.extend(page.into_iter().map(|item| item.key.path().to_vec()));
+        }
+        assert!(pages > 2);
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), 20);
+    }
+}

@@ -222,3 +222,17 @@ fn increment(store: &stead_embedded::Embedded<Fake>, durable: bool) -> Revision 
         }
     }
 }
+
+#[test]
+fn flush_waits_for_its_interval_though_the_sweeper_is_busier() {
+    let disk = Disk::new();
+    let options = quiet(&clock())
+        .with_flush_interval(std::time::Duration::from_secs(1))
+        .with_sweep_interval(std::time::Duration::from_millis(2));
+    let store = open_with(&disk, options);
+    let syncs = disk.syncs.load(Ordering::SeqCst);
+    commit(&store, buffered(put("k", "1")));
+    thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(disk.syncs.load(Ordering::SeqCst), syncs, "not before its time");
+    wait_until(|| disk.syncs.load(Ordering::SeqCst) > syncs);
+}
