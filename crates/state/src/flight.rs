@@ -157,3 +157,27 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stead_core::Partition;
+
+    use super::*;
+
+    #[test]
+    fn the_last_to_leave_clears_the_key_away() {
+        let flights = Flights::default();
+        let key = Key::new(&Partition::new("p").unwrap(), "k").unwrap();
+        let seats: Vec<_> = (0..3).map(|_| flights.join(&key)).collect();
+        assert!(
+            seats
+                .iter()
+                .all(|seat| Arc::ptr_eq(&seat.flight, &seats[0].flight))
+        );
+        for seat in seats {
+            assert_eq!(flights.0.lock().len(), 1);
+            drop(seat);
+        }
+        assert!(flights.0.lock().is_empty());
+    }
+}

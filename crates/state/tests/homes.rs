@@ -1,5 +1,7 @@
 //! Ephemeral values: kept in memory, in one store at a time, and never lost from sight on the way.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::future::Future as _;
@@ -205,9 +207,16 @@ async fn conditions_and_deadlines_go_with_a_value_that_moves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_moving_value_is_never_out_of_sight() {
     let clock = clock();
-    let manager = StateManager::builder(Arc::new(Yielding(memory(&clock))))
+    let yielding = StateManager::builder(Arc::new(Yielding(memory(&clock))))
         .ephemeral(Arc::new(Yielding(memory(&clock))))
         .build();
+    let (at_once, ..) = two_homes(&clock);
+    for manager in [yielding, at_once] {
+        move_it_about(&manager).await;
+    }
+}
+
+async fn move_it_about(manager: &StateManager) {
     manager.set(A, "k", &0).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..6)
@@ -231,7 +240,7 @@ async fn a_moving_value_is_never_out_of_sight() {
             })
         })
         .collect();
-    for round in 1..=400_u64 {
+    for round in 1..=1_000_u64 {
         let class = [StateClass::Ephemeral, StateClass::Standard][usize::from(round % 2 == 0)];
         manager.set_with_class(A, "k", &round, class).await.unwrap();
     }

@@ -5,10 +5,10 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Yielding, agent, clock, memory};
+use common::{Interrupted, Yielding, agent, clock, memory};
 use serde_json::{Value, json};
-use stead_core::{Error, ErrorKind, Revision};
-use stead_state::{Codec, SetOptions, StateClass, StateManager, StateScope, UpdateOptions};
+use stead_core::{Error, ErrorKind, Revision, WriteBatch};
+use stead_state::{Codec, SetOptions, StateClass, StateManager, StateScope, UpdateOptions, encode_key};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn counters_are_exact_under_64_tasks() {
@@ -235,4 +235,45 @@ async fn concurrent_patches_and_updates_lose_nothing() {
         .unwrap();
     list.sort_unstable();
     assert_eq!(list, (0..40).collect::<Vec<_>>());
+}
+
+/// Whoever comes between, from another process, is not overwritten.
+#[tokio::test]
+async fn what_comes_between_reading_and_writing_counts() {
+    let store = memory(&clock());
+    let plain = StateManager::new(Arc::clone(&store));
+    let key = encode_key(&StateScope::Global, "n").unwrap();
+    plain.set(StateScope::Global, "n", &10).await.unwrap();
+    let ten = store.get(&key).await.unwrap().unwrap().value().to_vec();
+    for (before, expected) in [
+        (WriteBatch::new().put(key.clone(), ten.clone()), 11),
+        (WriteBatch::new().delete(key.clone()), 1),
+    ] {
+        for operation in 0..3 {
+            plain.set(StateScope::Global, "n", &5).await.unwrap();
+            let manager = StateManager::new(Interrupted::by(&store, before.clone()));
+            match operation {
+                0 => drop(manager.increment(StateScope::Global, "n", 1).await.unwrap()),
+                1 => {
+                    let add = |n: Option<i64>| Ok(Some(n.unwrap_or(0) + 1));
+                    manager.update_as(StateScope::Global, "n", add).await.unwrap();
+                }
+                _ => {
+                    let add = manager
+                        .transaction(|tx| async move { tx.increment(StateScope::Global, "n", 1).await });
+                    add.await.unwrap();
+                }
+            }
+            assert_eq!(
+                plain.get(StateScope::Global, "n").await.unwrap(),
+                Some(json!(expected)),
+                "{operation}"
+            );
+        }
+    }
+    plain.set(StateScope::Global, "n", &5).await.unwrap();
+    let manager = StateManager::new(Interrupted::by(&store, WriteBatch::new().put(key, ten)));
+    let test = json!([{"op": "test", "path": "", "value": 5}, {"op": "replace", "path": "", "value": 6}]);
+    assert!(manager.patch(StateScope::Global, "n", &test).await.is_err());
+    assert_eq!(plain.get(StateScope::Global, "n").await.unwrap(), Some(json!(10)));
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Yielding, clock, manager, memory, reference, two_homes};
+use common::{Interrupted, Yielding, clock, manager, memory, reference, two_homes};
 use serde_json::json;
-use stead_core::{ErrorKind, Extent, Timestamp};
-use stead_state::{SetOptions, StateClass, StateManager, StateScope};
+use stead_core::{ErrorKind, Extent, Timestamp, WriteBatch};
+use stead_state::{SetOptions, StateClass, StateManager, StateScope, encode_key};
 
 fn from() -> StateScope {
     StateScope::session("old")
@@ -184,4 +184,40 @@ async fn a_scope_moves_in_one_instant_under_writes() {
     moved += manager.move_scope(from(), to()).await.unwrap();
     assert_eq!(moved, written);
     assert_eq!(manager.count(to()).await.unwrap(), written);
+}
+
+#[tokio::test]
+async fn what_changes_between_reading_and_moving_is_moved_too() {
+    let store = memory(&clock());
+    let plain = StateManager::new(Arc::clone(&store));
+    let key = |name: &str| encode_key(&from(), name).unwrap();
+    let seven = plain_value(&plain).await;
+    for (interruption, expected, old) in [
+        (
+            WriteBatch::new().put(key("new"), seven.clone()),
+            3,
+            Some(json!(1)),
+        ),
+        (WriteBatch::new().put(key("old"), seven), 2, Some(json!(7))),
+        (WriteBatch::new().delete(key("old")), 1, None),
+    ] {
+        plain.clear_scope(from()).await.unwrap();
+        plain.clear_scope(to()).await.unwrap();
+        plain.set_many(from(), [("old", 1), ("rest", 1)]).await.unwrap();
+        let manager = StateManager::new(Interrupted::by(&store, interruption));
+        assert_eq!(manager.move_scope(from(), to()).await.unwrap(), expected);
+        assert_eq!(plain.count(from()).await.unwrap(), 0);
+        assert_eq!(plain.count(to()).await.unwrap(), expected);
+        assert_eq!(plain.get(to(), "old").await.unwrap(), old);
+    }
+}
+
+/// The stored bytes of the value 7.
+async fn plain_value(manager: &StateManager) -> Vec<u8> {
+    let store = memory(&clock());
+    let other = StateManager::new(Arc::clone(&store));
+    other.set(from(), "v", &7).await.unwrap();
+    assert_eq!(manager.get(from(), "v").await.unwrap(), None);
+    let entry = store.get(&encode_key(&from(), "v").unwrap()).await.unwrap();
+    entry.unwrap().value().to_vec()
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use stead_conformance::reference::{Options, Reference};
 use stead_core::{
@@ -124,4 +124,71 @@ impl Backend for Yielding {
 /// A reference store that declares less.
 pub(crate) fn reference(change: impl FnOnce(&mut Capabilities)) -> Arc<dyn Backend> {
     Arc::new(Reference::open(clock(), Options::default().declaring(change)))
+}
+
+/// A store that lets somebody in just before the first batch of a caller comes to it.
+pub(crate) struct Interrupted {
+    store: Arc<dyn Backend>,
+    before: Mutex<Option<WriteBatch>>,
+}
+
+impl Interrupted {
+    /// Commits `batch` in front of the first one that comes.
+    pub(crate) fn by(store: &Arc<dyn Backend>, batch: WriteBatch) -> Arc<dyn Backend> {
+        Arc::new(Interrupted {
+            store: Arc::clone(store),
+            before: Mutex::new(Some(batch)),
+        })
+    }
+}
+
+impl Read for Interrupted {
+    fn get<'a>(&'a self, key: &'a Key) -> Reply<'a, Option<Entry>> {
+        self.store.get(key)
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [Key]) -> Reply<'a, Vec<Option<Entry>>> {
+        self.store.get_many(keys)
+    }
+
+    fn scan<'a>(&'a self, scan: &Scan) -> Result<Box<dyn Cursor + 'a>> {
+        self.store.scan(scan)
+    }
+}
+
+impl Backend for Interrupted {
+    fn capabilities(&self) -> &Capabilities {
+        self.store.capabilities()
+    }
+
+    fn apply(&self, batch: WriteBatch) -> Reply<'_, Outcome> {
+        if let Some(before) = self.before.lock().expect("nobody panics").take() {
+            drop(self.store.apply(before));
+        }
+        self.store.apply(batch)
+    }
+
+    fn snapshot(&self) -> Reply<'_, Arc<dyn Snapshot>> {
+        self.store.snapshot()
+    }
+
+    fn watch(&self, spec: &WatchSpec) -> Result<Box<dyn Watcher>> {
+        self.store.watch(spec)
+    }
+
+    fn sync(&self) -> Reply<'_, ()> {
+        self.store.sync()
+    }
+
+    fn stats(&self) -> Reply<'_, Stats> {
+        self.store.stats()
+    }
+
+    fn check<'a>(&'a self, progress: &'a (dyn Fn(u64) + Send + Sync)) -> Reply<'a, CheckReport> {
+        self.store.check(progress)
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        self.store.close()
+    }
 }
