@@ -57,9 +57,11 @@ pub fn settle<'a>(
     let mut new_value = None;
     let mut touched = false;
     for mutation in mutations {
+        // What an earlier mutation wrote with a deadline in the past is missing to the later ones.
+        let seen = deadline.filter(|deadline| deadline.is_none_or(|deadline| deadline > now));
         match mutation {
             Mutation::Put { value, expiry, .. } => {
-                deadline = Some(expiry.resolve(now, deadline.flatten())?);
+                deadline = Some(expiry.resolve(now, seen.flatten())?);
                 new_value = Some(value);
                 touched = true;
             }
@@ -69,8 +71,10 @@ pub fn settle<'a>(
                 touched = true;
             }
             Mutation::Touch { expiry, .. } => {
-                if let Some(current) = deadline {
-                    deadline = Some(expiry.resolve(now, current)?);
+                // A deadline that cannot be is refused whether or not there is something to give it to.
+                let renewed = expiry.resolve(now, seen.flatten())?;
+                if seen.is_some() {
+                    deadline = Some(renewed);
                     touched = true;
                 }
             }
@@ -85,4 +89,42 @@ pub fn settle<'a>(
         None => Settled::Absent,
     };
     Ok((key, settled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Expiry, Partition};
+
+    #[test]
+    fn entry_written_past_its_deadline_is_missing_to_the_rest_of_the_batch() {
+        let key = Key::new(&Partition::new("p").unwrap(), "k").unwrap();
+        let now = Timestamp::from_millis(1_000);
+        let past = Expiry::At(now);
+        let put = |expiry| Mutation::Put {
+            key: key.clone(),
+            value: Bytes::from_static(b"v"),
+            expiry,
+        };
+        let touch = Mutation::Touch {
+            key: key.clone(),
+            expiry: Expiry::Never,
+        };
+        let deadline_after = |first: &Mutation, second: &Mutation| match settle(&[first, second], None, now) {
+            Ok((_, Settled::Put { deadline, .. })) => deadline,
+            other => panic!("the key is written: {other:?}"),
+        };
+        assert_eq!(deadline_after(&put(past), &touch), Some(now));
+        assert_eq!(deadline_after(&put(past), &put(Expiry::Keep)), None);
+        assert_eq!(deadline_after(&put(Expiry::Never), &touch), None);
+    }
+
+    #[test]
+    fn deadline_that_cannot_be_is_refused_even_with_nothing_to_touch() {
+        let touch = Mutation::Touch {
+            key: Key::new(&Partition::new("p").unwrap(), "k").unwrap(),
+            expiry: Expiry::At(Timestamp::MAX),
+        };
+        assert!(settle(&[&touch], None, Timestamp::EPOCH).is_err());
+    }
 }
