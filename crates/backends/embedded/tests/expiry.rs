@@ -170,3 +170,25 @@ fn deadlines_outlive_a_restart_and_a_clock_that_steps_back() {
     wait_until(|| disk.len(Keyspace::Data) == 0);
     check(&store);
 }
+
+#[test]
+fn stale_index_of_deadlines_costs_no_entry_its_life() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    commit(&store, put("k", "1"));
+    commit(&store, WriteBatch::new().put_with(key("l"), "1", ttl(10)));
+    drop(store);
+    disk.edit(|maps| {
+        let mut stale = 1_u64.to_be_bytes().to_vec();
+        stale.extend_from_slice(key("k").as_bytes());
+        maps[Keyspace::Expiry.index()].insert(stale, Vec::new());
+    });
+    let (store, clock) = sweeping(&disk);
+    clock.advance_millis(10);
+    wait_until(|| disk.len(Keyspace::Data) == 1);
+    assert_eq!(value(&*store, "k").as_deref(), Some(&b"1"[..]));
+    assert!(
+        block_on(store.check(&|_| {})).is_err(),
+        "and the check tells of it"
+    );
+}

@@ -103,6 +103,20 @@ fn buffered_writer_does_not_overtake_what_waits() {
 }
 
 #[test]
+fn buffered_writer_does_not_overtake_what_the_thread_has_not_taken_up_yet() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    for round in 0..200 {
+        let first = store.apply(put("k", "durable"));
+        let second = store.apply(buffered(put("k", "buffered")));
+        let first = block_on(first).unwrap().committed().unwrap();
+        let second = block_on(second).unwrap().committed().unwrap();
+        assert!(first < second, "round {round}");
+        assert_eq!(value(&*store, "k").as_deref(), Some(&b"buffered"[..]));
+    }
+}
+
+#[test]
 fn dropped_reply_takes_nothing_back_and_holds_nobody_up() {
     let disk = Disk::new();
     let store = open(&disk);
