@@ -89,3 +89,25 @@ fn history_with_a_lost_update_is_told() {
     let why = check_histories(&open, &Effort::default()).unwrap_err();
     assert!(why.contains("no order of the calls"), "{why}");
 }
+
+#[test]
+fn model_finds_faults_beside_a_sweeper_of_its_own() {
+    for fault in [
+        Fault::WatchSkipsChanges,
+        Fault::ExpiredVisibleToGetMany,
+        Fault::ExpiredChangeTwice,
+        Fault::SweeperKillsRenewed,
+        Fault::RevisionReused,
+        Fault::DeleteDropped,
+    ] {
+        let options = short_log()
+            .with_sweep_interval(Duration::from_millis(1))
+            .with_fault(fault);
+        let open =
+            |clock: Arc<ManualClock>| Ok(Stand::new(Arc::new(Reference::open(clock, options.clone()))));
+        let effort = Effort::default()
+            .with_patience(Duration::from_millis(200))
+            .with_shrinks(0);
+        assert!(check_model(&open, &effort).is_err(), "{fault} was not found");
+    }
+}

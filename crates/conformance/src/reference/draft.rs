@@ -65,9 +65,9 @@ impl Drafting<'_> {
                 } else {
                     visible
                 };
-                let Some(entry) = touched else { return Ok(None) };
+                // A deadline that cannot be is refused whether or not there is something to give it to.
                 let deadline = self.deadline(*expiry, touched)?;
-                Ok(Some(Some(self.touched(entry, deadline))))
+                Ok(touched.map(|entry| Some(self.touched(entry, deadline))))
             }
         }
     }

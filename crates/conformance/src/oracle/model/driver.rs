@@ -3,31 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use stead_core::{
-    Backend, Capabilities, Clock, Conflict, ErrorKind, Expect, Expiry, Extent, Found, Key, KeyRange,
-    ManualClock, Outcome, Partition, RequestId, Revision, Snapshot, Timestamp, Ttl, WatchSpec, WriteBatch,
+    Backend, Capabilities, Clock, ErrorKind, Extent, Key, ManualClock, Partition, Snapshot, Timestamp,
+    WriteBatch,
 };
 
-use super::follow::{Drained, Follow, Sweeps};
+use super::follow::{Follow, Sweeps};
 use super::look::{items, look, next_page, same, scan_of, told};
-use super::ops::{Change, Life, Listing, Look, Op, Slot, Span, Wish, Write};
-use super::state::{Entries, Model, Verdict, is_visible, visible};
+use super::ops::{Listing, Look, Op, Slot, Span};
+use super::state::{Entries, Model, is_visible};
 use crate::oracle::stand::Stand;
 
-type Step = Result<(), String>;
+pub(super) type Step = Result<(), String>;
 
 /// A store, the model of it, and what was opened on the way.
 pub(super) struct Driver {
-    stand: Stand,
-    clock: Arc<ManualClock>,
-    capabilities: Capabilities,
-    patience: Duration,
-    model: Model,
-    sweeps: Sweeps,
-    snapshots: Vec<(Arc<dyn Snapshot>, Entries)>,
-    follows: Vec<Follow>,
-    next_id: u64,
+    pub(super) stand: Stand,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) capabilities: Capabilities,
+    pub(super) patience: Duration,
+    pub(super) model: Model,
+    pub(super) sweeps: Sweeps,
+    pub(super) snapshots: Vec<(Arc<dyn Snapshot>, Entries)>,
+    pub(super) follows: Vec<Follow>,
+    pub(super) next_id: u64,
 }
 
 impl Driver {
@@ -48,11 +47,11 @@ impl Driver {
         }
     }
 
-    fn store(&self) -> Arc<dyn Backend> {
+    pub(super) fn store(&self) -> Arc<dyn Backend> {
         Arc::clone(&self.stand.backend)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -192,150 +191,6 @@ impl Driver {
         same("what stayed during a scan", &seen_of_them, &stayed)
     }
 
-    /// The batch that `write` means in the state of the model.
-    fn batch(&mut self, write: &Write) -> WriteBatch {
-        let now = self.now();
-        let is_endless = |change: &Change| matches!(change, Change::Put(_, _, Life::Endless));
-        let mut batch = WriteBatch::new();
-        // Whether a conflict or a deadline that makes no sense comes first is left open.
-        if !write.changes.iter().any(is_endless) {
-            for (slot, wish) in &write.wishes {
-                let key = slot.key();
-                let expect = self.expect(&key, *wish, now);
-                batch = batch.expect(key, expect);
-            }
-            if let Some((span, off)) = write.count
-                && self.capabilities.range_preconditions
-            {
-                let range = match self.capabilities.atomicity {
-                    Extent::Store => span.range(),
-                    Extent::Partition => span.of_one_partition().range(),
-                };
-                let counted =
-                    super::state::list(&self.model.entries, &range, stead_core::Direction::Forward, now);
-                batch = batch.expect_count(range, (counted.len() as u64).saturating_add_signed(off.into()));
-            }
-        }
-        for change in &write.changes {
-            batch = match *change {
-                Change::Put(slot, value, life) => {
-                    batch.put_with(slot.key(), bytes(value), self.expiry(life, now))
-                }
-                Change::Delete(slot) => batch.delete(slot.key()),
-                Change::Touch(slot, life) => batch.touch(slot.key(), self.expiry(life, now)),
-            };
-        }
-        if self.capabilities.atomicity == Extent::Partition {
-            batch = within_one_partition(&batch);
-        }
-        if write.has_id && self.capabilities.request_ids {
-            self.next_id += 1;
-            let id = RequestId::new(format!("request-{}", self.next_id)).expect("short enough");
-            batch = batch.request_id(id);
-        }
-        batch
-    }
-
-    fn expect(&self, key: &Key, wish: Wish, now: Timestamp) -> Expect {
-        match wish {
-            Wish::Absent => Expect::Absent,
-            Wish::Present => Expect::Present,
-            Wish::Current => {
-                let current = visible(&self.model.entries, key, now);
-                Expect::At(current.map_or(Revision::MAX, stead_core::Entry::revision))
-            }
-            Wish::Old(which) => Expect::At(nth(&self.model.revisions, which).copied().unwrap_or_default()),
-        }
-    }
-
-    fn expiry(&self, life: Life, now: Timestamp) -> Expiry {
-        let at = |millis: u64| Expiry::At(Timestamp::from_millis(millis));
-        match life {
-            Life::Keep => Expiry::Keep,
-            _ if !self.capabilities.ttl => Expiry::Never,
-            Life::Never => Expiry::Never,
-            Life::After(millis) => Expiry::After(Ttl::from_millis(millis.max(1).into()).expect("not zero")),
-            Life::Past(millis) => at(now.as_millis() - u64::from(millis)),
-            Life::At(millis) => at(now.as_millis() + u64::from(millis)),
-            Life::Endless => Expiry::After(Ttl::from_millis(u64::MAX).expect("not zero")),
-        }
-    }
-
-    /// Applies `batch` and demands the end that the model gives it.
-    async fn write(&mut self, batch: WriteBatch) -> Step {
-        let now = self.now();
-        let want = self.model.judge(&batch, now);
-        let got = self.store().apply(batch.clone()).await;
-        let differ =
-            |got: &dyn std::fmt::Debug| Err(format!("{batch:?}\n    store: {got:?}\n    model: {want:?}"));
-        let outcome = match (got, &want) {
-            (Ok(Outcome::Committed(revision)), Verdict::Commits(after)) => {
-                self.check_revision(&batch, revision)?;
-                if !batch.mutations().is_empty() {
-                    self.model.commit(&batch, after.clone(), revision, now);
-                }
-                Outcome::Committed(revision)
-            }
-            (Ok(Outcome::Rejected(got)), Verdict::Rejects(conflict))
-                if is_same_conflict(&batch, &got, conflict) =>
-            {
-                Outcome::Rejected(got)
-            }
-            (Err(error), Verdict::Fails(kind)) if error.kind() == *kind => return Ok(()),
-            (got, _) => return differ(&got),
-        };
-        if batch.id().is_some() {
-            self.model.requests.push((batch, outcome));
-        }
-        Ok(())
-    }
-
-    /// Whether `revision` fits the order of those before it.
-    fn check_revision(&self, batch: &WriteBatch, revision: Revision) -> Step {
-        let partition = batch
-            .mutations()
-            .first()
-            .map(|mutation| mutation.key().partition());
-        let newest = self.model.newest(partition.as_ref());
-        let fits = match (batch.mutations().is_empty(), self.sweeps) {
-            (false, _) => revision > newest,
-            (true, Sweeps::Known) => revision == newest,
-            (true, Sweeps::Unknown) => {
-                self.capabilities.revision_order == Extent::Partition || revision >= newest
-            }
-        };
-        if fits {
-            return Ok(());
-        }
-        Err(format!(
-            "{batch:?} committed at {revision} when the newest revision was {newest}"
-        ))
-    }
-
-    async fn retry(&self, which: u8) -> Step {
-        let Some((batch, outcome)) = nth(&self.model.requests, which) else {
-            return Ok(());
-        };
-        let again = told("a retry", self.store().apply(batch.clone()).await)?;
-        same(&format!("a retry of {batch:?}"), &again, outcome)
-    }
-
-    async fn misuse(&self, which: u8, slot: Slot) -> Step {
-        let Some((batch, _)) = nth(&self.model.requests, which) else {
-            return Ok(());
-        };
-        let Some(id) = batch.id().cloned() else {
-            return Ok(());
-        };
-        let other = WriteBatch::new()
-            .put(slot.key(), "never written by others")
-            .request_id(id);
-        match self.store().apply(other).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
-            other => Err(format!("another batch under a used request id gave {other:?}")),
-        }
-    }
-
     fn step_back(&self, millis: u64) {
         let now = self.now().as_millis();
         let mut target = now - millis;
@@ -414,81 +269,6 @@ impl Driver {
         Ok(())
     }
 
-    fn watched(&self, span: Span) -> KeyRange {
-        match self.capabilities.revision_order {
-            Extent::Store => span.range(),
-            Extent::Partition => span.of_one_partition().range(),
-        }
-    }
-
-    async fn follow(&mut self, span: Span) -> Step {
-        if !self.capabilities.watch {
-            return Ok(());
-        }
-        let range = self.watched(span);
-        let watcher = told("a watch", self.store().watch(&WatchSpec::new(range.clone())))?;
-        let at = self.model.newest(range.single_partition());
-        self.follows.push(Follow::new(watcher, range, at, Revision::ZERO));
-        Ok(())
-    }
-
-    async fn follow_after(&mut self, span: Span, after: Revision) -> Step {
-        let range = self.watched(span);
-        // A revision of another partition may lie ahead of this one.
-        if !self.capabilities.watch || after > self.model.newest(range.single_partition()) {
-            return Ok(());
-        }
-        self.push_follow(range, after).await
-    }
-
-    async fn push_follow(&mut self, range: KeyRange, after: Revision) -> Step {
-        let store = self.store();
-        let oldest = told("stats", store.stats().await)?.oldest_revision;
-        let watcher = told(
-            "a watch",
-            store.watch(&WatchSpec::new(range.clone()).after(after)),
-        )?;
-        self.follows.push(Follow::new(watcher, range, after, oldest));
-        Ok(())
-    }
-
-    fn follow_ahead(&self, span: Span) -> Step {
-        if !self.capabilities.watch {
-            return Ok(());
-        }
-        let range = self.watched(span);
-        let ahead = Revision::new(self.model.newest(range.single_partition()).get() + 1_000_000);
-        match self.store().watch(&WatchSpec::new(range).after(ahead)) {
-            Err(error) if error.kind() == ErrorKind::Invalid => Ok(()),
-            Err(error) => Err(format!("a watch ahead of the store failed with {}", error.kind())),
-            Ok(_) => Err("a watch ahead of the store began".to_owned()),
-        }
-    }
-
-    async fn drain(&mut self, which: u8) -> Step {
-        if self.follows.is_empty() {
-            return Ok(());
-        }
-        let index = usize::from(which) % self.follows.len();
-        let oldest = told("stats", self.store().stats().await)?.oldest_revision;
-        let follow = &mut self.follows[index];
-        let drained = follow
-            .drain(&self.model.feed, oldest, self.sweeps, self.patience)
-            .await?;
-        if matches!(drained, Drained::Ended) {
-            self.follows.remove(index);
-        }
-        Ok(())
-    }
-
-    async fn resume(&mut self, which: u8) -> Step {
-        if self.follows.is_empty() {
-            return Ok(());
-        }
-        let old = self.follows.remove(usize::from(which) % self.follows.len());
-        self.push_follow(old.range.clone(), old.position()).await
-    }
-
     async fn reopen(&mut self) -> Step {
         let Some(reopen) = &mut self.stand.reopen else {
             return Ok(());
@@ -527,51 +307,6 @@ fn home() -> Partition {
     Slot::first().key().partition()
 }
 
-fn nth<T>(from: &[T], which: u8) -> Option<&T> {
+pub(super) fn nth<T>(from: &[T], which: u8) -> Option<&T> {
     from.get(usize::from(which).checked_rem(from.len())?)
-}
-
-/// An empty value, and others of different lengths.
-fn bytes(value: u8) -> Bytes {
-    Bytes::from(vec![value; usize::from(value) * 3])
-}
-
-/// What of `batch` is of the partition that it names first.
-fn within_one_partition(batch: &WriteBatch) -> WriteBatch {
-    let mut home: Option<Partition> = None;
-    let mut is_home = |partition: Option<Partition>| match (&home, partition) {
-        (_, None) => false,
-        (Some(home), Some(other)) => *home == other,
-        (None, first) => {
-            home = first;
-            true
-        }
-    };
-    let mut cut = WriteBatch::new();
-    for one in batch.preconditions() {
-        let partition = match one {
-            stead_core::Precondition::Key { key, .. } => Some(key.partition()),
-            stead_core::Precondition::Count { range, .. } => range.single_partition().cloned(),
-        };
-        if is_home(partition) {
-            cut = cut.precondition(one.clone());
-        }
-    }
-    for one in batch.mutations() {
-        if is_home(Some(one.key().partition())) {
-            cut = cut.mutation(one.clone());
-        }
-    }
-    cut
-}
-
-/// A store may stop counting at the first entry that is too many.
-fn is_same_conflict(batch: &WriteBatch, got: &Conflict, want: &Conflict) -> bool {
-    let found = match (got.found, want.found, &batch.preconditions()[want.precondition]) {
-        (Found::Count(got), Found::Count(true_count), stead_core::Precondition::Count { entries, .. }) => {
-            got == true_count || (true_count > *entries && got == entries + 1)
-        }
-        (got, want, _) => got == want,
-    };
-    found && got.precondition == want.precondition && got.key == want.key
 }

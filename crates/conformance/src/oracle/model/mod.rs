@@ -5,6 +5,8 @@ mod follow;
 mod look;
 mod ops;
 mod state;
+mod watches;
+mod writes;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

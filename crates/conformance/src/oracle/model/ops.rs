@@ -100,6 +100,17 @@ pub(super) enum Change {
     Touch(Slot, Life),
 }
 
+impl Change {
+    /// The same change of `slot`.
+    fn of(self, slot: Slot) -> Self {
+        match self {
+            Change::Put(_, value, life) => Change::Put(slot, value, life),
+            Change::Delete(_) => Change::Delete(slot),
+            Change::Touch(_, life) => Change::Touch(slot, life),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Write {
     pub(super) wishes: Vec<(Slot, Wish)>,
@@ -249,11 +260,12 @@ fn spans() -> impl Strategy<Value = Span> + Clone {
 
 fn lives() -> impl Strategy<Value = Life> + Clone {
     prop_oneof![
-        8 => Just(Life::Never),
-        3 => Just(Life::Keep),
-        5 => (1..=u8::MAX).prop_map(Life::After),
-        1 => any::<u8>().prop_map(Life::Past),
-        2 => any::<u8>().prop_map(Life::At),
+        16 => Just(Life::Never),
+        8 => Just(Life::Keep),
+        10 => (1..=u8::MAX).prop_map(Life::After),
+        4 => any::<u8>().prop_map(Life::Past),
+        4 => any::<u8>().prop_map(Life::At),
+        1 => Just(Life::Endless),
     ]
 }
 
@@ -264,15 +276,17 @@ fn writes() -> impl Strategy<Value = Write> {
         4 => Just(Wish::Current),
         1 => any::<u8>().prop_map(Wish::Old),
     ];
-    let put_lives = prop_oneof![30 => lives(), 1 => Just(Life::Endless)];
     let change = prop_oneof![
-        6 => (slots(), 0..8_u8, put_lives).prop_map(|(slot, value, life)| Change::Put(slot, value, life)),
+        6 => (slots(), 0..8_u8, lives()).prop_map(|(slot, value, life)| Change::Put(slot, value, life)),
         3 => slots().prop_map(Change::Delete),
         2 => (slots(), lives()).prop_map(|(slot, life)| Change::Touch(slot, life)),
     ];
     let wishes = prop_oneof![3 => Just(Vec::new()), 2 => vec((slots(), wish), 1..3)];
     let off = prop_oneof![3 => Just(0_i8), 1 => -1..2_i8];
-    let changes = prop_oneof![5 => vec(change.clone(), 1..2), 5 => vec(change, 0..5)];
+    // Later mutations of a key build on the earlier ones, so some batches are all about one key.
+    let of_one_key = (slots(), vec(change.clone(), 2..4))
+        .prop_map(|(slot, changes)| changes.into_iter().map(|change| change.of(slot)).collect());
+    let changes = prop_oneof![5 => vec(change.clone(), 1..2), 4 => vec(change, 0..5), 2 => of_one_key];
     (
         wishes,
         option::weighted(0.1, (spans(), off)),

@@ -204,8 +204,8 @@ fn mutate(entries: &mut Entries, mutation: &Mutation, now: Timestamp) -> Result<
             entries.remove(key);
         }
         Mutation::Touch { expiry, .. } => {
+            let deadline = deadline(*expiry, current, now)?;
             if let Some(entry) = there {
-                let deadline = deadline(*expiry, current, now)?;
                 entries.insert(key.clone(), Entry::new(entry.value(), UNKNOWN, deadline));
             }
         }
