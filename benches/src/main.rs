@@ -1,6 +1,6 @@
 //! Measures Stead side by side with the bare structures and engines below it, in one run, and prints ratios.
 //!
-//! Run it with `cargo xtask bench [footprint|memory|redb]...`; without names everything runs.
+//! Run it with `cargo xtask bench [footprint|memory|redb|state]...`; without names everything runs.
 
 mod footprint;
 mod layer;
@@ -8,6 +8,7 @@ mod measure;
 mod memory;
 mod redb;
 mod report;
+mod state;
 
 use report::Report;
 
@@ -20,6 +21,7 @@ const BENCHES: &[Bench] = &[
     ("footprint", footprint::run),
     ("memory", memory::run),
     ("redb", redb::run),
+    ("state", state::run),
 ];
 
 fn main() {

@@ -50,4 +50,4 @@ pub use codec::Codec;
 pub use envelope::{
     Envelope, Header, decode, decode_value, encode, encode_bytes, encode_record, encode_value, peek,
 };
-pub use options::{DecodeLimits, EnvelopeOptions, MAX_NESTING_DEPTH, SchemaRef};
+pub use options::{Checksum, DecodeLimits, EnvelopeOptions, MAX_NESTING_DEPTH, SchemaRef};

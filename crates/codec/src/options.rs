@@ -38,6 +38,19 @@ pub struct DecodeLimits {
     /// The most levels of arrays, maps, structs and enum payloads inside one another: 128 unless configured, and never
     /// more than [`MAX_NESTING_DEPTH`]. A number alone has none, `[]` has one, `[{}]` has two.
     pub nesting_depth: usize,
+    /// Whether the checksum is compared: always, unless the bytes never left the memory of this process.
+    pub checksum: Checksum,
+}
+
+/// Whether reading an envelope compares its checksum. Writing always makes one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is compared.
+    #[default]
+    Verify,
+    /// It is not. For envelopes that this process wrote and kept in its own memory: what a checksum finds, damage on a
+    /// disk or on a wire, cannot have met them.
+    Trust,
 }
 
 impl Default for DecodeLimits {
@@ -46,6 +59,7 @@ impl Default for DecodeLimits {
         DecodeLimits {
             output_bytes: 16 << 20,
             nesting_depth: 128,
+            checksum: Checksum::Verify,
         }
     }
 }
@@ -65,6 +79,13 @@ impl DecodeLimits {
         self
     }
 
+    /// Replaces what is done about the checksum.
+    #[must_use]
+    pub fn with_checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = checksum;
+        self
+    }
+
     /// The depth that is enforced.
     #[inline]
     pub(crate) fn depth(&self) -> usize {
@@ -78,6 +99,7 @@ impl From<&Limits> for DecodeLimits {
         DecodeLimits {
             output_bytes: limits.value_bytes,
             nesting_depth: limits.nesting_depth,
+            checksum: Checksum::Verify,
         }
     }
 }

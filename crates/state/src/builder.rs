@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stead_codec::{Codec, DecodeLimits, StateClass};
-use stead_core::{Backend, Durability, Error, Random, Result, SystemRandom, Ttl};
+use stead_codec::{Checksum, Codec, DecodeLimits, StateClass};
+use stead_core::{Backend, Capabilities, Durability, Error, Random, Result, Strength, SystemRandom, Ttl};
 
 use crate::StateManager;
 use crate::classes::{Codecs, ExternalLimits, FastPathConfig, Policy};
@@ -125,12 +125,14 @@ impl StateManagerBuilder {
     /// The manager.
     #[must_use]
     pub fn build(self) -> StateManager {
+        let capabilities = self.store.capabilities();
+        let limits = DecodeLimits::from(&capabilities.limits).with_checksum(checksum(capabilities));
         let policy = Policy {
             default_class: self.default_class,
             codecs: self.codecs,
             fast_path: self.fast_path,
             external: self.external,
-            limits: DecodeLimits::from(&self.store.capabilities().limits),
+            limits,
             compress_above_bytes: self.compress_above_bytes,
             ephemeral: self.ephemeral.is_some(),
             encrypts: false,
@@ -148,4 +150,10 @@ impl StateManagerBuilder {
             flights: Flights::default(),
         })
     }
+}
+
+/// A store that keeps nothing beyond its process gives back the bytes that it was given.
+fn checksum(capabilities: &Capabilities) -> Checksum {
+    let kept = capabilities.persistent || capabilities.durable > Strength::Volatile;
+    if kept { Checksum::Verify } else { Checksum::Trust }
 }

@@ -11,8 +11,8 @@ use stead_core::{
     Revision, Timestamp, WriteBatch,
 };
 
-use crate::log::Requests;
-use crate::shards::{Place, ShardSet};
+use crate::log::{Changes, Requests};
+use crate::shards::{Locked, Place, ShardSet};
 use crate::store::Inner;
 
 /// What only the holder of the commit lock may touch.
@@ -82,10 +82,14 @@ impl Inner {
         if batch.mutations().is_empty() {
             return Ok(Outcome::Committed(commit.revision));
         }
-        let effects = self.plan(batch.mutations(), now)?;
+        let mut shards = self.lock_shards_of(batch.mutations());
+        let effects = self.plan(&shards, batch.mutations(), now)?;
         self.check_capacity(commit, &effects)?;
         commit.commits += 1;
-        Ok(Outcome::Committed(self.install(commit, &effects)))
+        let revision = self.install(commit, &mut shards, &effects);
+        // What was replaced is freed behind the locks: large values take their time.
+        drop(shards);
+        Ok(Outcome::Committed(revision))
     }
 
     /// Removes entries past their deadline, at most `most`, and says how many went.
@@ -118,7 +122,10 @@ impl Inner {
                 }
             })
             .collect();
-        self.install(&mut commit, &effects);
+        let set = effects
+            .iter()
+            .fold(ShardSet::default(), |set, effect| set.with(effect.place));
+        self.install(&mut commit, &mut self.shards.lock(set), &effects);
         keys.len()
     }
 
@@ -136,23 +143,44 @@ impl Inner {
         self.clock.now()
     }
 
+    /// Locks the shards of all keys, for as long as the batch is planned and installed.
+    fn lock_shards_of(&self, mutations: &[Mutation]) -> Locked<'_> {
+        let places = mutations
+            .iter()
+            .map(|mutation| self.shards.place(mutation.key().as_bytes()));
+        self.shards.lock(places.fold(ShardSet::default(), ShardSet::with))
+    }
+
     /// What `mutations` do to each key, in key order. Changes nothing.
-    fn plan<'a>(&self, mutations: &'a [Mutation], now: Timestamp) -> Result<Effects<'a>> {
+    fn plan<'a>(
+        &self,
+        shards: &Locked<'_>,
+        mutations: &'a [Mutation],
+        now: Timestamp,
+    ) -> Result<Effects<'a>> {
         let mut effects = Effects::new();
         if let [mutation] = mutations {
-            effects.extend(self.plan_key(&[mutation], now)?);
+            if let Some(effect) = self.plan_key(shards, &[mutation], now)? {
+                effects.push(effect);
+            }
             return Ok(effects);
         }
         for group in by_key(mutations).chunk_by(same_key) {
-            effects.extend(self.plan_key(group, now)?);
+            effects.extend(self.plan_key(shards, group, now)?);
         }
         Ok(effects)
     }
 
-    fn plan_key<'a>(&self, group: &[&'a Mutation], now: Timestamp) -> Result<Option<Effect<'a>>> {
+    #[inline]
+    fn plan_key<'a>(
+        &self,
+        shards: &Locked<'_>,
+        group: &[&'a Mutation],
+        now: Timestamp,
+    ) -> Result<Option<Effect<'a>>> {
         let key = group[0].key();
         let place = self.shards.place(key.as_bytes());
-        let old = self.shards.get_at(place, key.as_bytes());
+        let old = shards.get(place, key.as_bytes()).cloned();
         let old_expired = old.as_ref().is_some_and(|entry| is_past(entry, now));
         let visible = old.as_ref().filter(|_| !old_expired).map(Entry::deadline);
         let (key, settled) = settle(group, visible, now)?;
@@ -199,39 +227,30 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes `effects` visible at once, under a new revision.
-    fn install(&self, commit: &mut Commit, effects: &Effects<'_>) -> Revision {
+    /// Makes `effects` visible at once, under a new revision. `shards` holds those of all the keys.
+    fn install(&self, commit: &mut Commit, shards: &mut Locked<'_>, effects: &Effects<'_>) -> Revision {
         let revision = commit.revision.next();
-        let set = effects
-            .iter()
-            .fold(ShardSet::default(), |set, effect| set.with(effect.place));
-        let changes = effects.iter().map(|effect| Change {
-            key: effect.key.clone(),
-            kind: effect.kind,
-        });
-        let changes = changes.collect();
-        let built: SmallVec<[Option<Entry>; 1]> =
-            effects.iter().map(|effect| effect.build(revision)).collect();
-
+        let mut changes = Changes::new();
         let mut published = self.published.write();
-        let mut shards = self.shards.lock(set);
-        for (effect, new) in effects.iter().zip(built) {
+        for effect in effects {
+            let new = effect.build(revision);
             commit.account(effect, new.as_ref());
             let key = effect.key.as_bytes();
-            // What is replaced lives on in `effects`, to be freed after the locks: large values take their time.
             if let Some(new) = new {
-                drop(published.tree.insert(new.clone()));
+                drop(published.ordered.tree.insert(new.clone()));
                 drop(shards.insert(effect.place, new));
             } else {
-                drop(published.tree.remove(key));
+                drop(published.ordered.tree.remove(key));
                 drop(shards.remove(effect.place, key));
             }
+            changes.push(Change {
+                key: effect.key.clone(),
+                kind: effect.kind,
+            });
         }
         commit.revision = revision;
-        published.revision = revision;
-        // Before the locks go, so that nobody sees the new state and misses the change, nor the other way round.
-        self.log.push(revision, changes);
-        drop(shards);
+        published.ordered.revision = revision;
+        published.log.push(revision, changes);
         drop(published);
         self.signal.notify();
         self.sweeper.want(!commit.deadlines.is_empty());
@@ -305,7 +324,7 @@ impl Lookup for Judged<'_> {
     }
 
     fn count(&mut self, range: &KeyRange, enough: u64) -> Result<u64> {
-        let tree = self.store.published.read().tree.clone();
+        let tree = self.store.published.read().ordered.tree.clone();
         let mut count = 0;
         tree.ascend(range.start(), range.end(), &mut |entry| {
             count += u64::from(!is_past(entry, self.now));

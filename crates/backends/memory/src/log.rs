@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use parking_lot::RwLock;
 use smallvec::SmallVec;
 use stead_core::kit::LogRead;
 use stead_core::{Change, ChangeSet, Error, Fingerprint, Outcome, RequestId, Result, Revision};
@@ -13,11 +12,6 @@ pub(crate) type Changes = SmallVec<[Change; 1]>;
 /// The change sets of the newest commits.
 pub(crate) struct ChangeLog {
     retention: usize,
-    kept: RwLock<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
     sets: VecDeque<(Revision, Changes)>,
     /// Everything up to here may be gone.
     floor: Revision,
@@ -29,39 +23,39 @@ impl ChangeLog {
     pub(crate) fn new(retention: usize) -> Self {
         ChangeLog {
             retention,
-            kept: RwLock::default(),
+            sets: VecDeque::new(),
+            floor: Revision::ZERO,
+            newest: Revision::ZERO,
         }
     }
 
     /// Adds what was committed at `revision`.
-    pub(crate) fn push(&self, revision: Revision, changes: Changes) {
-        let mut kept = self.kept.write();
-        kept.newest = revision;
+    pub(crate) fn push(&mut self, revision: Revision, changes: Changes) {
+        self.newest = revision;
         if changes.is_empty() {
             return;
         }
-        if kept.sets.len() == self.retention
-            && let Some((dropped, _)) = kept.sets.pop_front()
+        if self.sets.len() == self.retention
+            && let Some((dropped, _)) = self.sets.pop_front()
         {
-            kept.floor = dropped;
+            self.floor = dropped;
         }
-        kept.sets.push_back((revision, changes));
+        self.sets.push_back((revision, changes));
     }
 
     pub(crate) fn read_after(&self, after: Revision, limit: usize) -> LogRead {
-        let kept = self.kept.read();
-        if after < kept.floor {
-            return LogRead::Compacted { oldest: kept.floor };
+        if after < self.floor {
+            return LogRead::Compacted { oldest: self.floor };
         }
-        let first = kept.sets.partition_point(|(revision, _)| *revision <= after);
+        let first = self.sets.partition_point(|(revision, _)| *revision <= after);
         let copy = |(revision, changes): &(Revision, Changes)| ChangeSet {
             revision: *revision,
             changes: changes.to_vec(),
         };
-        let sets: Vec<ChangeSet> = kept.sets.range(first..).take(limit).map(copy).collect();
-        let all = first + sets.len() == kept.sets.len();
+        let sets: Vec<ChangeSet> = self.sets.range(first..).take(limit).map(copy).collect();
+        let all = first + sets.len() == self.sets.len();
         let up_to = if all {
-            kept.newest
+            self.newest
         } else {
             sets.last().map_or(after, |set| set.revision)
         };
@@ -69,11 +63,11 @@ impl ChangeLog {
     }
 
     pub(crate) fn floor(&self) -> Revision {
-        self.kept.read().floor
+        self.floor
     }
 
     pub(crate) fn newest(&self) -> Revision {
-        self.kept.read().newest
+        self.newest
     }
 }
 

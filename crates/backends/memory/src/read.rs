@@ -15,14 +15,14 @@ use crate::tree::Tree;
 
 /// The ordered index at one revision.
 #[derive(Clone, Default)]
-pub(crate) struct Published {
+pub(crate) struct Ordered {
     pub(crate) tree: Tree,
     pub(crate) revision: Revision,
 }
 
 pub(crate) struct MemorySnapshot {
     pub(crate) store: Arc<Inner>,
-    pub(crate) view: Published,
+    pub(crate) view: Ordered,
 }
 
 impl MemorySnapshot {
@@ -128,7 +128,7 @@ impl Cursor for MemoryCursor<'_> {
         }
         let page = match self.snapshot {
             Some(tree) => self.read(tree),
-            None => self.read(&self.store.published.read().tree.clone()),
+            None => self.read(&self.store.published.read().ordered.tree.clone()),
         };
         self.left -= page.len();
         match page.last() {

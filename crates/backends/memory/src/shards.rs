@@ -112,7 +112,10 @@ impl Shards {
     /// Locks all shards of `set` for writing. Always in ascending order, as `get_all` does for reading, so nobody waits
     /// in a circle.
     pub(crate) fn lock(&self, set: ShardSet) -> Locked<'_> {
-        let guards = set.iter().map(|shard| self.shards[shard].table.write()).collect();
+        let mut guards = SmallVec::new();
+        for shard in set.iter() {
+            guards.push(self.shards[shard].table.write());
+        }
         Locked {
             shards: self,
             set,
@@ -151,7 +154,14 @@ impl ShardSet {
     }
 
     fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MAX_SHARDS).filter(move |shard| self.0 & (1 << shard) != 0)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = left.trailing_zeros() as usize;
+            (lowest < MAX_SHARDS).then(|| {
+                left &= left - 1;
+                lowest
+            })
+        })
     }
 
     /// The position of the shard of `place` among the shards of the set.
@@ -168,6 +178,12 @@ pub(crate) struct Locked<'a> {
 }
 
 impl Locked<'_> {
+    /// The entry under `key`, whether or not its deadline has passed.
+    #[inline]
+    pub(crate) fn get(&self, place: Place, key: &[u8]) -> Option<&Entry> {
+        self.guards[self.set.rank(place)].find(place.hash, |entry| entry.prefix() == key)
+    }
+
     /// Puts `entry` in, in place of the one with the same key, which is returned.
     pub(crate) fn insert(&mut self, place: Place, entry: Entry) -> Option<Entry> {
         let hasher = |entry: &Entry| self.shards.place(entry.prefix()).hash;

@@ -16,7 +16,7 @@ use stead_core::{
 use crate::MemoryOptions;
 use crate::commit::{Commit, is_past, size};
 use crate::log::{ChangeLog, Requests};
-use crate::read::{MemoryCursor, MemorySnapshot, Published};
+use crate::read::{MemoryCursor, MemorySnapshot, Ordered};
 use crate::shards::Shards;
 use crate::sweeper::Sweeper;
 
@@ -42,6 +42,12 @@ use crate::sweeper::Sweeper;
 /// ```
 pub struct MemoryBackend(Arc<Inner>);
 
+/// What changes together with the ordered index: whoever sees the new state finds the change, and the other way round.
+pub(crate) struct Published {
+    pub(crate) ordered: Ordered,
+    pub(crate) log: ChangeLog,
+}
+
 pub(crate) struct Inner {
     pub(crate) capabilities: Capabilities,
     pub(crate) clock: Arc<dyn Clock>,
@@ -50,7 +56,6 @@ pub(crate) struct Inner {
     pub(crate) commit: Mutex<Commit>,
     pub(crate) published: RwLock<Published>,
     pub(crate) shards: Shards,
-    pub(crate) log: ChangeLog,
     pub(crate) signal: Signal,
     pub(crate) sweeper: Sweeper,
     closed: AtomicBool,
@@ -80,9 +85,11 @@ impl MemoryBackend {
                 conflicts: 0,
                 expired: 0,
             }),
-            published: RwLock::default(),
+            published: RwLock::new(Published {
+                ordered: Ordered::default(),
+                log: ChangeLog::new(options.change_retention),
+            }),
             shards: Shards::default(),
-            log: ChangeLog::new(options.change_retention),
             signal: Signal::default(),
             sweeper: Sweeper::default(),
             closed: AtomicBool::new(false),
@@ -129,7 +136,7 @@ impl Inner {
         stats.entries = commit.entries;
         stats.bytes = commit.bytes;
         stats.revision = commit.revision;
-        stats.oldest_revision = self.log.floor();
+        stats.oldest_revision = self.published.read().log.floor();
         stats.hits = hits;
         stats.misses = misses;
         stats.commits = commit.commits;
@@ -141,7 +148,7 @@ impl Inner {
     /// Compares both indexes, the deadlines and the counters with each other.
     fn check(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<CheckReport> {
         let commit = self.commit.lock();
-        let tree = self.published.read().tree.clone();
+        let tree = self.published.read().ordered.tree.clone();
         let (mut entries, mut bytes, mut deadlines, mut wrong) = (0, 0, 0, None);
         tree.ascend(&[], None, &mut |entry| {
             entries += 1;
@@ -188,7 +195,7 @@ impl Inner {
         self.closed.store(true, Ordering::Release);
         commit.deadlines.clear();
         let mut published = self.published.write();
-        published.tree = crate::tree::Tree::default();
+        published.ordered.tree = crate::tree::Tree::default();
         self.shards.clear();
         drop(published);
         drop(commit);
@@ -207,7 +214,7 @@ impl Inner {
 
 impl ChangeSource for Inner {
     fn read_after(&self, after: Revision, limit: usize) -> Result<LogRead> {
-        let read = self.log.read_after(after, limit);
+        let read = self.published.read().log.read_after(after, limit);
         let nothing_left = matches!(&read, LogRead::Sets { up_to, .. } if *up_to <= after);
         if nothing_left && self.is_closed() {
             Err(Error::closed())
@@ -217,7 +224,7 @@ impl ChangeSource for Inner {
     }
 
     fn published(&self) -> Revision {
-        self.log.newest()
+        self.published.read().log.newest()
     }
 
     fn signal(&self) -> &Signal {
@@ -280,7 +287,7 @@ impl Backend for MemoryBackend {
         if let Err(error) = self.0.open_for("snapshot") {
             return Reply::fail(error);
         }
-        let view = self.0.published.read().clone();
+        let view = self.0.published.read().ordered.clone();
         Reply::ready(Arc::new(MemorySnapshot {
             store: Arc::clone(&self.0),
             view,

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use stead_core::Entry;
+use triomphe::Arc as NodeArc;
 
 use crate::slots::Slots;
 
@@ -21,7 +22,7 @@ const MIN: usize = 16;
 
 #[derive(Clone)]
 pub(crate) struct Tree {
-    root: Arc<Node>,
+    root: NodeArc<Node>,
 }
 
 #[derive(Clone)]
@@ -34,18 +35,18 @@ enum Node {
 #[derive(Clone)]
 struct Inner {
     bounds: Slots<Arc<[u8]>>,
-    children: Vec<Arc<Node>>,
+    children: Vec<NodeArc<Node>>,
 }
 
 struct Split {
     bound: Arc<[u8]>,
-    right: Arc<Node>,
+    right: NodeArc<Node>,
 }
 
 impl Default for Tree {
     fn default() -> Self {
         Tree {
-            root: Arc::new(Node::Leaf(Slots::new(Vec::new()))),
+            root: NodeArc::new(Node::Leaf(Slots::new(Vec::new()))),
         }
     }
 }
@@ -53,10 +54,10 @@ impl Default for Tree {
 impl Tree {
     /// Puts `entry` in, in place of the one with the same key if there is one, which is returned.
     pub(crate) fn insert(&mut self, entry: Entry) -> Option<Entry> {
-        let (old, split) = Arc::make_mut(&mut self.root).insert(entry);
+        let (old, split) = NodeArc::make_mut(&mut self.root).insert(entry);
         if let Some(Split { bound, right }) = split {
-            let left = std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Slots::new(Vec::new()))));
-            self.root = Arc::new(Node::Inner(Inner {
+            let left = std::mem::replace(&mut self.root, NodeArc::new(Node::Leaf(Slots::new(Vec::new()))));
+            self.root = NodeArc::new(Node::Inner(Inner {
                 bounds: Slots::new(vec![bound]),
                 children: vec![left, right],
             }));
@@ -66,12 +67,12 @@ impl Tree {
 
     /// Takes the entry under `key` out.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
-        let old = Arc::make_mut(&mut self.root).remove(key);
+        let old = NodeArc::make_mut(&mut self.root).remove(key);
         while let Node::Inner(inner) = &*self.root {
             if inner.children.len() > 1 {
                 break;
             }
-            let only = Arc::clone(&inner.children[0]);
+            let only = NodeArc::clone(&inner.children[0]);
             self.root = only;
         }
         old
@@ -134,8 +135,8 @@ impl Inner {
         }
         let bound = self.bounds.remove(left);
         let right = self.children.remove(left + 1);
-        let right = Arc::try_unwrap(right).unwrap_or_else(|shared| (*shared).clone());
-        Arc::make_mut(&mut self.children[left]).append(bound, right);
+        let right = NodeArc::try_unwrap(right).unwrap_or_else(|shared| (*shared).clone());
+        NodeArc::make_mut(&mut self.children[left]).append(bound, right);
     }
 }
 
@@ -159,7 +160,7 @@ impl Node {
             },
             Node::Inner(inner) => {
                 let slot = inner.slot_of(entry.prefix());
-                let (old, split) = Arc::make_mut(&mut inner.children[slot]).insert(entry);
+                let (old, split) = NodeArc::make_mut(&mut inner.children[slot]).insert(entry);
                 let Some(Split { bound, right }) = split else {
                     return (old, None);
                 };
@@ -175,7 +176,7 @@ impl Node {
             Node::Leaf(entries) => entries.find(key).ok().map(|slot| entries.remove(slot)),
             Node::Inner(inner) => {
                 let slot = inner.slot_of(key);
-                let old = Arc::make_mut(&mut inner.children[slot]).remove(key)?;
+                let old = NodeArc::make_mut(&mut inner.children[slot]).remove(key)?;
                 inner.mend(slot);
                 Some(old)
             }
@@ -255,7 +256,7 @@ fn split_leaf(left: &mut Slots<Entry>, slot: usize, entry: Entry) -> Split {
 fn leaf_split(right: Slots<Entry>) -> Split {
     Split {
         bound: Arc::from(right.items()[0].prefix()),
-        right: Arc::new(Node::Leaf(right)),
+        right: NodeArc::new(Node::Leaf(right)),
     }
 }
 
@@ -269,7 +270,7 @@ fn split_inner(inner: &mut Inner) -> Split {
         .expect("a node that is split has bounds on both sides");
     Split {
         bound,
-        right: Arc::new(Node::Inner(Inner { bounds, children })),
+        right: NodeArc::new(Node::Inner(Inner { bounds, children })),
     }
 }
 
