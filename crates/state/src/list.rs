@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stead_core::{Direction, Entry, Item, Key, KeyRange, ReadExt, Reply, Result, Scan};
+use stead_core::{
+    Backend, Direction, Durability, Entry, Item, Key, KeyRange, ReadExt, Reply, Result, Scan, WriteBatch,
+};
 
 use crate::entry::StateEntry;
-use crate::inner::Inner;
+use crate::inner::{Inner, dress};
 use crate::options::ListOptions;
 use crate::place::Place;
 
@@ -116,10 +118,31 @@ impl Inner {
     pub(crate) async fn clear(&self, range: KeyRange) -> Result<u64> {
         let mut removed = 0;
         if let Some(ephemeral) = &self.ephemeral {
-            removed += stead_core::BackendExt::clear(&*ephemeral.store, &range).await?;
+            removed += clear(&*ephemeral.store, range.clone(), None).await?;
         }
-        removed += stead_core::BackendExt::clear(&*self.store, &range).await?;
+        removed += clear(&*self.store, range, self.durability).await?;
         Ok(removed)
+    }
+}
+
+const CLEAR_BATCH: usize = 1024;
+
+/// Removes every key in `range`, which lies in one partition.
+async fn clear(store: &dyn Backend, mut range: KeyRange, durability: Option<Durability>) -> Result<u64> {
+    let most = CLEAR_BATCH.min(store.capabilities().limits.batch_operations);
+    let mut removed = 0;
+    loop {
+        let scan = Scan::new(range.clone()).keys_only().limit(most).page_size(most);
+        let items = store.collect(&scan).await?;
+        let Some(last) = items.last() else {
+            return Ok(removed);
+        };
+        range = range.after(&last.key);
+        removed += items.len() as u64;
+        let batch = items
+            .into_iter()
+            .fold(WriteBatch::new(), |batch, item| batch.delete(item.key));
+        store.apply(dress(batch, durability, None)).await?.committed()?;
     }
 }
 

@@ -1,8 +1,9 @@
 //! Who a piece of state belongs to.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
+use smallvec::SmallVec;
 use stead_core::{Error, Partition, Result};
 
 /// Who a piece of state belongs to. The same key in two scopes is two values.
@@ -119,23 +120,32 @@ impl StateScope {
     ///
     /// As [`validate`](StateScope::validate).
     pub fn partition(&self) -> Result<Partition> {
+        let mut text = Text::default();
         match self.parts() {
-            Parts::None => Partition::new(self.kind()),
+            Parts::None => text.push(self.kind()),
             Parts::One(id) => {
                 check_id(self.kind(), id)?;
-                partition_of(self.kind(), format_args!("{}", Escaped::one(id)))
+                text.push(self.kind());
+                text.push(":");
+                text.push_id(&Escaped::one(id))?;
             }
             Parts::Two([(first_name, first), (second_name, second)]) => {
                 check_id(first_name, first)?;
                 check_id(second_name, second)?;
                 if matches!(self, StateScope::Step { .. }) {
                     check_step(second)?;
-                    return partition_of("workflow", format_args!("{}", Escaped::one(first)));
+                    text.push("workflow:");
+                    text.push_id(&Escaped::one(first))?;
+                } else {
+                    text.push(self.kind());
+                    text.push(":");
+                    text.push_id(&Escaped::two(first))?;
+                    text.push("/");
+                    text.push_id(&Escaped::two(second))?;
                 }
-                let both = format_args!("{}/{}", Escaped::two(first), Escaped::two(second));
-                partition_of(self.kind(), both)
             }
         }
+        text.into_partition(self.kind())
     }
 
     /// The word in front of the colon.
@@ -198,26 +208,36 @@ fn check_step(step: &str) -> Result<()> {
     Ok(())
 }
 
-/// The partition `kind:ids`, written without an allocation unless it is unusually long.
-fn partition_of(kind: &'static str, ids: fmt::Arguments<'_>) -> Result<Partition> {
-    let mut text = Text(smallvec::SmallVec::new());
-    write!(text, "{kind}:{ids}").map_err(|_| Error::internal("a scope could not be written as text"))?;
-    if text.0.len() > Partition::MAX_BYTES {
-        return Err(Error::invalid(
-            "scope is longer than the limit; escaped characters count three bytes each",
-        )
-        .with("argument", kind)
-        .with("length_bytes", text.0.len())
-        .with("limit_bytes", Partition::MAX_BYTES));
-    }
-    Partition::new(&text.0)
-}
+/// Text that becomes a partition, put together without an allocation unless it is unusually long.
+#[derive(Default)]
+struct Text(SmallVec<[u8; 64]>);
 
-struct Text(smallvec::SmallVec<[u8; 64]>);
+impl Text {
+    fn push(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn push_id(&mut self, id: &Escaped<'_>) -> Result<()> {
+        id.write_to(self)
+            .map_err(|_| Error::internal("a scope could not be written as text"))
+    }
+
+    fn into_partition(self, argument: &'static str) -> Result<Partition> {
+        if self.0.len() > Partition::MAX_BYTES {
+            return Err(Error::invalid(
+                "scope is longer than the limit; escaped characters count three bytes each",
+            )
+            .with("argument", argument)
+            .with("length_bytes", self.0.len())
+            .with("limit_bytes", Partition::MAX_BYTES));
+        }
+        Partition::new(&self.0)
+    }
+}
 
 impl fmt::Write for Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
+        self.push(text);
         Ok(())
     }
 }
@@ -242,21 +262,25 @@ impl<'a> Escaped<'a> {
     fn is_escaped(&self, c: char) -> bool {
         c == '%' || c.is_control() || (self.slash && c == '/')
     }
+
+    fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let mut rest = self.id;
+        while let Some(position) = rest.find(|c| self.is_escaped(c)) {
+            out.write_str(&rest[..position])?;
+            let c = rest[position..].chars().next().unwrap_or_default();
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                write!(out, "%{byte:02X}")?;
+            }
+            rest = &rest[position + c.len_utf8()..];
+        }
+        out.write_str(rest)
+    }
 }
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.id;
-        while let Some(position) = rest.find(|c| self.is_escaped(c)) {
-            f.write_str(&rest[..position])?;
-            let c = rest[position..].chars().next().unwrap_or_default();
-            let mut bytes = [0; 4];
-            for byte in c.encode_utf8(&mut bytes).bytes() {
-                write!(f, "%{byte:02X}")?;
-            }
-            rest = &rest[position + c.len_utf8()..];
-        }
-        f.write_str(rest)
+        self.write_to(f)
     }
 }
 

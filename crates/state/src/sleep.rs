@@ -154,3 +154,64 @@ fn yield_now() -> impl Future<Output = ()> + Send {
         Poll::Pending
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use stead_core::{ErrorKind, SeededRandom};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn everybody_who_waits_is_woken_and_who_left_disturbs_nobody() {
+        let tasks: Vec<_> = (0..50)
+            .map(|n| tokio::spawn(ThreadSleep.sleep(Duration::from_millis(n % 5))))
+            .collect();
+        drop(ThreadSleep.sleep(Duration::from_millis(1)));
+        for task in tasks {
+            let woken = tokio::time::timeout(Duration::from_secs(10), task).await;
+            woken.unwrap().unwrap();
+        }
+    }
+
+    #[derive(Debug, Default)]
+    struct Written(Arc<Mutex<Vec<Duration>>>);
+
+    impl Sleep for Written {
+        fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            self.0.lock().push(duration);
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    /// The waits of an operation that loses `times` times.
+    async fn waits(seed: u64, times: u32) -> Vec<Duration> {
+        let sleep = Written::default();
+        let mut attempts = Attempts {
+            sleep: &sleep,
+            random: &SeededRandom::new(seed),
+            made: 0,
+            limit: times + 1,
+        };
+        for _ in 0..times {
+            attempts.lost().await.unwrap();
+        }
+        assert_eq!(attempts.lost().await.unwrap_err().kind(), ErrorKind::Conflict);
+        let waits = sleep.0.lock();
+        waits.clone()
+    }
+
+    #[tokio::test]
+    async fn waits_grow_with_jitter_up_to_a_bound_and_end() {
+        for seed in 0..50 {
+            let early = waits(seed, 3).await;
+            assert!(
+                early.iter().all(|wait| *wait < Duration::from_millis(2)),
+                "{early:?}"
+            );
+        }
+        let late = waits(1, 300).await;
+        assert!(late.iter().all(|wait| *wait < Duration::from_millis(50)));
+        assert!(late[100..200].iter().sum::<Duration>() > Duration::from_millis(100 * 15));
+        assert!(late.windows(2).any(|two| two[0] > two[1]), "no jitter");
+    }
+}

@@ -46,8 +46,14 @@ impl Inner {
 
     /// One attempt; `None` when somebody changed the source meanwhile.
     async fn try_transfer(&self, from: &Place, to: &Place, transfer: Transfer) -> Result<Option<u64>> {
-        let scan = Scan::new(from.range("")?);
+        let range = from.range("")?;
+        // So many do not fit anyhow: they are counted for the message, but not held in memory.
+        let most = self.store.capabilities().limits.batch_operations;
+        let scan = Scan::new(range.clone()).limit(most);
         let kept = self.store.collect(&scan).await?;
+        if kept.len() == most {
+            return Err(too_large(self.store.count(&range).await?).with("limit_operations", most));
+        }
         let passing = match &self.ephemeral {
             Some(ephemeral) => ephemeral.store.collect(&scan).await?,
             None => Vec::new(),
@@ -58,7 +64,7 @@ impl Inner {
         if !kept.is_empty() || !passing.is_empty() {
             let batch = self.batch(&kept, &passing, transfer)?;
             let batch = dress(
-                batch.expect_count(from.range("")?, kept.len() as u64),
+                batch.expect_count(range, kept.len() as u64),
                 self.durability,
                 None,
             );
@@ -88,14 +94,11 @@ impl Inner {
         let operations = coming.len() * per_entry + leaving.len() + 1;
         let bytes: usize = coming.iter().map(|pair| pair.entry.value().len()).sum();
         if operations > limits.batch_operations || bytes > limits.batch_bytes {
-            return Err(Error::invalid(
-                "scope is too large to be copied in one batch; copy its keys in several",
-            )
-            .with("keys", coming.len())
-            .with("operations", operations)
-            .with("limit_operations", limits.batch_operations)
-            .with("size_bytes", bytes)
-            .with("limit_bytes", limits.batch_bytes));
+            return Err(too_large(coming.len() as u64)
+                .with("operations", operations)
+                .with("limit_operations", limits.batch_operations)
+                .with("size_bytes", bytes)
+                .with("limit_bytes", limits.batch_bytes));
         }
         let mut batch = WriteBatch::new();
         for pair in coming {
@@ -112,6 +115,11 @@ impl Inner {
             .iter()
             .fold(batch, |batch, pair| batch.delete(pair.to.clone())))
     }
+}
+
+fn too_large(keys: u64) -> Error {
+    Error::invalid("scope is too large to be copied in one batch; copy its keys in several")
+        .with("keys", keys)
 }
 
 /// An entry, where it lies and where it goes.

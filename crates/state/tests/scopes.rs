@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{clock, manager, memory, two_homes};
+use common::{clock, manager, memory, reference, two_homes};
 use proptest::prelude::*;
 use serde_json::json;
 use stead_core::{BackendExt, ErrorKind, Key, Partition};
@@ -223,7 +223,9 @@ async fn scopes_are_listed_in_pages_and_foreign_entries_are_not() {
         }
     }
     for foreign in ["agent:%41", "sys", "\u{1}", "tool"] {
-        let key = Key::new(&Partition::new(foreign).unwrap(), "x").unwrap();
+        // What only the one way to write a scope's name tells from a key of agent:A.
+        let key = Key::new(&Partition::new(foreign).unwrap(), "\u{1}x").unwrap();
+        assert_eq!(decode_key(&key).unwrap_err().kind(), ErrorKind::Corrupt);
         store.put(key, "x").await.unwrap();
     }
     let all = manager.scopes(None, 1_000).await.unwrap();
@@ -323,4 +325,17 @@ async fn lists_are_cut_to_prefix_place_and_limit_in_both_directions() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn a_scope_is_cleared_in_batches_that_the_store_accepts() {
+    let manager = StateManager::new(reference(|c| c.limits.batch_operations = 10));
+    for n in 0..25 {
+        manager.set(StateScope::Global, &n.to_string(), &n).await.unwrap();
+    }
+    manager.set(StateScope::agent("other"), "k", &1).await.unwrap();
+    assert_eq!(manager.clear_scope(StateScope::Global).await.unwrap(), 25);
+    assert_eq!(manager.count(StateScope::Global).await.unwrap(), 0);
+    assert_eq!(manager.count(StateScope::agent("other")).await.unwrap(), 1);
+    assert_eq!(manager.clear_scope(StateScope::Global).await.unwrap(), 0);
 }

@@ -98,7 +98,17 @@ async fn what_does_not_fit_into_one_batch_is_refused_with_the_numbers() {
         "{error}"
     );
     assert_eq!(manager.count(to()).await.unwrap(), 0);
-    manager.delete(from(), "0").await.unwrap();
+    for n in 5..15 {
+        manager.set(from(), &n.to_string(), &n).await.unwrap();
+    }
+    let error = manager.copy_scope(from(), to()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("keys=15 limit_operations=10"),
+        "{error}"
+    );
+    for n in (5..15).chain([0]) {
+        manager.delete(from(), &n.to_string()).await.unwrap();
+    }
     assert_eq!(manager.copy_scope(from(), to()).await.unwrap(), 4);
     assert_eq!(
         manager.move_scope(from(), to()).await.unwrap_err().kind(),
