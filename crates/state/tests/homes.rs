@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use common::{Yielding, clock, memory, two_homes};
+use common::{Interrupted, Yielding, clock, memory, two_homes};
 use serde_json::json;
 use stead_core::{Backend, ErrorKind, Expiry, KeyRange, ReadExt, Ttl};
 use stead_state::{
@@ -248,6 +248,24 @@ async fn move_it_about(manager: &StateManager) {
     for reader in readers {
         reader.await.unwrap();
     }
+}
+
+/// The value leaves for the ephemeral store just between the two looks of a reader who is answered on the spot.
+#[tokio::test]
+async fn a_value_that_moves_between_two_looks_is_found() {
+    let clock = clock();
+    let store = Arc::new(Interrupted::new(&memory(&clock)));
+    let manager = StateManager::builder(store.clone())
+        .ephemeral(memory(&clock))
+        .build();
+    manager.set(A, "k", &1).await.unwrap();
+    let mover = manager.clone();
+    store.before_get(move || {
+        let moved = mover.set_with_class(A, "k", &2, StateClass::Ephemeral);
+        let polled = std::pin::pin!(moved).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_ready());
+    });
+    assert_eq!(manager.get(A, "k").await.unwrap(), Some(json!(2)));
 }
 
 /// Without the lock one of the two would remove what the other has just written.

@@ -126,24 +126,49 @@ pub(crate) fn reference(change: impl FnOnce(&mut Capabilities)) -> Arc<dyn Backe
     Arc::new(Reference::open(clock(), Options::default().declaring(change)))
 }
 
-/// A store that lets somebody in just before the first batch of a caller comes to it.
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A store that lets somebody in just before a caller's first batch, or its next point read.
 pub(crate) struct Interrupted {
     store: Arc<dyn Backend>,
-    before: Mutex<Option<WriteBatch>>,
+    before_apply: Mutex<Option<Hook>>,
+    before_get: Mutex<Option<Hook>>,
 }
 
 impl Interrupted {
     /// Commits `batch` in front of the first one that comes.
     pub(crate) fn by(store: &Arc<dyn Backend>, batch: WriteBatch) -> Arc<dyn Backend> {
-        Arc::new(Interrupted {
+        let interrupted = Interrupted::new(store);
+        let store = Arc::clone(store);
+        let hook: Hook = Box::new(move || drop(store.apply(batch)));
+        *interrupted.before_apply.lock().expect("nobody panics") = Some(hook);
+        Arc::new(interrupted)
+    }
+
+    pub(crate) fn new(store: &Arc<dyn Backend>) -> Self {
+        Interrupted {
             store: Arc::clone(store),
-            before: Mutex::new(Some(batch)),
-        })
+            before_apply: Mutex::new(None),
+            before_get: Mutex::new(None),
+        }
+    }
+
+    /// Runs `hook` in front of the next point read.
+    pub(crate) fn before_get(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_get.lock().expect("nobody panics") = Some(Box::new(hook));
+    }
+}
+
+fn run(hook: &Mutex<Option<Hook>>) {
+    let hook = hook.lock().expect("nobody panics").take();
+    if let Some(hook) = hook {
+        hook();
     }
 }
 
 impl Read for Interrupted {
     fn get<'a>(&'a self, key: &'a Key) -> Reply<'a, Option<Entry>> {
+        run(&self.before_get);
         self.store.get(key)
     }
 
@@ -162,9 +187,7 @@ impl Backend for Interrupted {
     }
 
     fn apply(&self, batch: WriteBatch) -> Reply<'_, Outcome> {
-        if let Some(before) = self.before.lock().expect("nobody panics").take() {
-            drop(self.store.apply(before));
-        }
+        run(&self.before_apply);
         self.store.apply(batch)
     }
 
