@@ -57,6 +57,9 @@ fn batches_of_one_commit_see_each_other() {
     let again = create();
     let miscounted =
         store.apply(put("sum", "2").expect_count(stead_core::KeyRange::partition(&key("k").partition()), 2));
+    let removed = store.apply(WriteBatch::new().delete(key("other")));
+    let recounted =
+        store.apply(put("done", "1").expect_count(stead_core::KeyRange::partition(&key("k").partition()), 2));
     disk.unblock_syncs();
     assert!(block_on(first).unwrap().is_committed());
     assert!(block_on(winner).unwrap().is_committed());
@@ -65,6 +68,8 @@ fn batches_of_one_commit_see_each_other() {
     assert!(block_on(delete).unwrap().is_committed());
     assert!(block_on(again).unwrap().is_committed());
     assert!(!block_on(miscounted).unwrap().is_committed());
+    assert!(block_on(removed).unwrap().is_committed());
+    assert!(block_on(recounted).unwrap().is_committed(), "k and sum are left");
     check(&store);
 }
 

@@ -43,6 +43,10 @@ impl RedbEngine {
     /// As [`open`](crate::open).
     pub fn open(config: &RedbConfig) -> Result<Self> {
         let files = Files::in_directory(config.path());
+        error::guarded(|| Self::open_files(config, &files)).map_err(|error| error.during("open"))
+    }
+
+    fn open_files(config: &RedbConfig, files: &Files) -> Result<Self> {
         files.prepare(!config.is_read_only())?;
         let mut builder = Builder::new();
         builder.set_cache_size(config.cache_bytes());
@@ -52,7 +56,7 @@ impl RedbEngine {
                 .map_err(|error| error::database(error, &files.data))?;
             Handle::ReadOnly(database)
         } else {
-            let database = open_writable(&mut builder, &files)?;
+            let database = open_writable(&mut builder, files)?;
             make_tables(&database)
                 .map_err(|error| error.with("file", files.data.display()).during("open"))?;
             files.mark()?;
@@ -60,7 +64,7 @@ impl RedbEngine {
         };
         Ok(RedbEngine {
             database,
-            data_file: files.data,
+            data_file: files.data.clone(),
         })
     }
 }
@@ -124,12 +128,12 @@ impl Engine for RedbEngine {
     }
 
     fn view(&self) -> Result<RedbView> {
-        let transaction = match &self.database {
-            Handle::Writable(database) => database.begin_read(),
-            Handle::ReadOnly(database) => database.begin_read(),
+        let begin = || match &self.database {
+            Handle::Writable(database) => database.begin_read().map_err(error::transaction),
+            Handle::ReadOnly(database) => database.begin_read().map_err(error::transaction),
         };
         Ok(RedbView {
-            transaction: transaction.map_err(error::transaction)?,
+            transaction: error::guarded(begin)?,
             tables: Default::default(),
         })
     }
@@ -138,29 +142,7 @@ impl Engine for RedbEngine {
         let Handle::Writable(database) = &self.database else {
             return Err(Error::unsupported("the store is open for reading only"));
         };
-        let mut transaction = database.begin_write().map_err(error::transaction)?;
-        if sync {
-            // In one phase, a crash in the middle of a commit can make the next open choose between two states by
-            // their checksums alone.
-            transaction.set_two_phase_commit(true);
-        } else {
-            transaction.set_durability(Durability::None).map_err(|error| {
-                Error::internal("redb refuses a commit without durability").because(error)
-            })?;
-        }
-        for space in Keyspace::ALL {
-            if writes.len(space) == 0 {
-                continue;
-            }
-            let mut table = transaction.open_table(definition(space)).map_err(error::table)?;
-            for (key, value) in writes.iter(space) {
-                match value {
-                    Some(value) => drop(table.insert(key, value).map_err(error::storage)?),
-                    None => drop(table.remove(key).map_err(error::storage)?),
-                }
-            }
-        }
-        transaction.commit().map_err(error::commit)
+        error::guarded(|| write(database, writes, sync))
     }
 
     fn disk_bytes(&self) -> Result<Option<u64>> {
@@ -171,9 +153,38 @@ impl Engine for RedbEngine {
 
     fn close(self) -> Result<()> {
         // Dropping a redb database closes it, whoever still holds views: those answer that it is closed.
-        drop(self.database);
-        Ok(())
+        error::guarded(|| {
+            drop(self.database);
+            Ok(())
+        })
     }
+}
+
+/// One transaction with all of `writes`.
+fn write(database: &Database, writes: &WriteSet, sync: bool) -> Result<()> {
+    let mut transaction = database.begin_write().map_err(error::transaction)?;
+    if sync {
+        // In one phase, a crash in the middle of a commit can make the next open choose between two states by
+        // their checksums alone.
+        transaction.set_two_phase_commit(true);
+    } else {
+        transaction
+            .set_durability(Durability::None)
+            .map_err(|error| Error::internal("redb refuses a commit without durability").because(error))?;
+    }
+    for space in Keyspace::ALL {
+        if writes.len(space) == 0 {
+            continue;
+        }
+        let mut table = transaction.open_table(definition(space)).map_err(error::table)?;
+        for (key, value) in writes.iter(space) {
+            match value {
+                Some(value) => drop(table.insert(key, value).map_err(error::storage)?),
+                None => drop(table.remove(key).map_err(error::storage)?),
+            }
+        }
+    }
+    transaction.commit().map_err(error::commit)
 }
 
 /// A read transaction of redb, with its tables as they are wanted.
@@ -190,11 +201,11 @@ impl RedbView {
         if let Some(table) = place.get() {
             return Ok(Some(table));
         }
-        match self.transaction.open_table(definition(space)) {
+        error::guarded(|| match self.transaction.open_table(definition(space)) {
             Ok(table) => Ok(Some(place.get_or_init(|| table))),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error::table(error)),
-        }
+        })
     }
 }
 
@@ -203,7 +214,7 @@ impl View for RedbView {
         let Some(table) = self.table(space)? else {
             return Ok(false);
         };
-        match ReadableTable::get(table, key).map_err(error::storage)? {
+        match error::guarded(|| ReadableTable::get(table, key).map_err(error::storage))? {
             Some(value) => {
                 read(value.value());
                 Ok(true)
@@ -230,14 +241,17 @@ impl View for RedbView {
             Bound::Included(start),
             end.map_or(Bound::Unbounded, Bound::Excluded),
         );
-        let mut range = ReadableTable::range::<&[u8]>(table, bounds).map_err(error::storage)?;
+        let mut range =
+            error::guarded(|| ReadableTable::range::<&[u8]>(table, bounds).map_err(error::storage))?;
         loop {
-            let next = match direction {
-                Direction::Forward => range.next(),
-                Direction::Reverse => range.next_back(),
-            };
-            let Some(next) = next else { return Ok(()) };
-            let (key, value) = next.map_err(error::storage)?;
+            let next = error::guarded(|| {
+                let next = match direction {
+                    Direction::Forward => range.next(),
+                    Direction::Reverse => range.next_back(),
+                };
+                next.transpose().map_err(error::storage)
+            })?;
+            let Some((key, value)) = next else { return Ok(()) };
             if let ControlFlow::Break(()) = visit(key.value(), value.value()) {
                 return Ok(());
             }

@@ -1,10 +1,20 @@
 //! What redb's errors mean to a caller.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
-use stead_core::Error;
+use stead_core::{Error, Result};
+
+/// Runs `call`, and makes an error of a panic: redb trusts its pages in places, and gives up over damaged ones.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        Err(Error::corrupt(
+            "redb panicked, as it does over a damaged file; restore the store from a backup",
+        ))
+    })
+}
 
 /// A failure to read or write pages.
 pub(crate) fn storage(error: StorageError) -> Error {
@@ -41,6 +51,9 @@ pub(crate) fn table(error: TableError) -> Error {
 /// A failure of the commit itself, after which nobody knows what is on disk: never `Full`, which would promise that
 /// nothing was written.
 pub(crate) fn commit(error: CommitError) -> Error {
+    if let CommitError::Storage(StorageError::Corrupted(_)) = error {
+        return Error::corrupt("redb finds its file damaged; restore the store from a backup").because(error);
+    }
     Error::unavailable("redb could not finish a commit; open the store anew").because(error)
 }
 
