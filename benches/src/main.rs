@@ -1,8 +1,9 @@
 //! Measures Stead side by side with the bare structures and engines below it, in one run, and prints ratios.
 //!
-//! Run it with `cargo xtask bench [footprint|memory|redb|state]...`; without names everything runs.
+//! Run it with `cargo xtask bench [footprint|index|memory|redb|state]...`; without names everything runs.
 
 mod footprint;
+mod index;
 mod layer;
 mod measure;
 mod memory;
@@ -19,6 +20,7 @@ type Bench = (&'static str, fn(&mut Report));
 
 const BENCHES: &[Bench] = &[
     ("footprint", footprint::run),
+    ("index", index::run),
     ("memory", memory::run),
     ("redb", redb::run),
     ("state", state::run),

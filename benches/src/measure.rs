@@ -32,6 +32,21 @@ pub(crate) fn elapsed(operations: usize, run: impl FnOnce()) -> f64 {
     nanos(start.elapsed()) / operations as f64
 }
 
+/// A point in time to count from.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures elapsed time")]
+    pub(crate) fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    pub(crate) fn millis(&self) -> u128 {
+        self.0.elapsed().as_millis()
+    }
+}
+
 /// Lets both sides take turns. Each closure runs one round and returns nanoseconds per operation.
 pub(crate) fn pair(mut ours: impl FnMut() -> f64, mut bare: impl FnMut() -> f64) -> Pair {
     pair_rounds(ROUNDS, &mut ours, &mut bare)

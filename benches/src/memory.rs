@@ -7,10 +7,9 @@ use std::hint::black_box;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use crossbeam_skiplist::SkipMap;
 use dashmap::DashMap;
 use futures_executor::block_on;
-use stead_core::{Backend, BackendExt, Entry, Key, KeyRange, Partition, ReadExt, Revision, Scan, WriteBatch};
+use stead_core::{Backend, BackendExt, Key, KeyRange, Partition, ReadExt, Scan, WriteBatch};
 use stead_memory::{MemoryBackend, MemoryOptions};
 
 use crate::layer::PassThrough;
@@ -18,9 +17,9 @@ use crate::measure::{median, pair, shuffled, time};
 use crate::report::Report;
 
 /// What one would write without Stead: a concurrent hash map of shared values, as it comes.
-type BareMap<S = RandomState> = DashMap<Box<[u8]>, Arc<[u8]>, S>;
+pub(crate) type BareMap<S = RandomState> = DashMap<Box<[u8]>, Arc<[u8]>, S>;
 /// The same with the faster hash function that Stead uses.
-type SameHash = BareMap<foldhash::quality::RandomState>;
+pub(crate) type SameHash = BareMap<foldhash::quality::RandomState>;
 
 const READS: usize = 200_000;
 
@@ -56,7 +55,7 @@ pub(crate) fn filled(keys: &[Key]) -> Arc<dyn Backend> {
     Arc::new(store)
 }
 
-fn bare<S: BuildHasher + Clone + Default>(keys: &[Key]) -> BareMap<S> {
+pub(crate) fn bare<S: BuildHasher + Clone + Default>(keys: &[Key]) -> BareMap<S> {
     let map = BareMap::default();
     let value: Arc<[u8]> = value().into();
     for key in keys {
@@ -203,7 +202,7 @@ fn writes(report: &mut Report, entries: usize) {
     report.compare("insert of a new key / into map and set", inserts);
 }
 
-fn ordered(keys: &[Key]) -> RwLock<BTreeSet<Arc<[u8]>>> {
+pub(crate) fn ordered(keys: &[Key]) -> RwLock<BTreeSet<Arc<[u8]>>> {
     RwLock::new(keys.iter().map(|key| Arc::from(key.as_bytes())).collect())
 }
 
@@ -213,12 +212,6 @@ fn scans(report: &mut Report) {
         let keys = keys(entries);
         let store = filled(&keys);
         let (map, index) = (bare::<RandomState>(&keys), ordered(&keys));
-        let skiplist: SkipMap<Arc<[u8]>, Entry> = SkipMap::new();
-        if entries <= 100_000 {
-            for key in &keys {
-                skiplist.insert(key.as_bytes().into(), Entry::new(&value(), Revision::ZERO, None));
-            }
-        }
         let partition = keys[0].partition();
         let prefix = |index: usize| format!("\u{1}item/{:010}", shuffled(index, entries / 100));
         let ours = |keys_only: bool| {
