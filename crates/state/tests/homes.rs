@@ -352,3 +352,44 @@ async fn a_failed_write_leaves_the_twin() {
     // Nor does a value become ephemeral that cannot leave the store.
     assert_eq!(manager.get(A, "x").await.unwrap_err().kind(), ErrorKind::Closed);
 }
+
+#[tokio::test]
+async fn transactions_do_not_reach_ephemeral_values() {
+    let (manager, ..) = two_homes(&clock());
+    manager
+        .set_with_class(A, "e", &1, StateClass::Ephemeral)
+        .await
+        .unwrap();
+    let read = manager.transaction(|tx| async move { tx.get(A, "e").await });
+    assert_eq!(read.await.unwrap_err().kind(), ErrorKind::Unsupported);
+    let passing = SetOptions::default().with_class(StateClass::Ephemeral);
+    let passing = &passing;
+    let write = manager.transaction(|tx| async move { tx.set_with(A, "x", &1, passing).await });
+    assert_eq!(write.await.unwrap_err().kind(), ErrorKind::Unsupported);
+    // A write in another class takes the key over.
+    manager
+        .transaction(|tx| async move { tx.set(A, "e", &2).await })
+        .await
+        .unwrap();
+    let entry = manager.get_entry(A, "e").await.unwrap().unwrap();
+    assert_eq!(
+        (entry.value().unwrap(), entry.class()),
+        (json!(2), StateClass::Standard)
+    );
+}
+
+#[tokio::test]
+async fn an_ephemeral_value_that_comes_between_stops_a_transaction() {
+    let (manager, ..) = two_homes(&clock());
+    let outside = manager.clone();
+    let read = manager.transaction(|tx| {
+        let outside = outside.clone();
+        async move {
+            assert_eq!(tx.get(A, "e").await?, None);
+            outside.set_with_class(A, "e", &1, StateClass::Ephemeral).await?;
+            tx.set(A, "seen", &"missing").await
+        }
+    });
+    assert_eq!(read.await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(!manager.exists(A, "seen").await.unwrap());
+}

@@ -5,14 +5,12 @@ mod common;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use common::{Yielding, clock, manager, memory, reference, two_homes};
+use common::{Yielding, clock, manager, memory, reference};
 use serde_json::json;
 use stead_core::{
     Backend, Direction, Durability, Error, ErrorKind, Expiry, Extent, RequestId, Revision, Timestamp,
 };
-use stead_state::{
-    ListOptions, SetIf, SetOptions, StateClass, StateManager, StateScope, TransactionOptions, Tx,
-};
+use stead_state::{ListOptions, SetIf, SetOptions, StateManager, StateScope, TransactionOptions, Tx};
 
 const A: StateScope = StateScope::Global;
 
@@ -559,45 +557,4 @@ async fn too_large_a_transaction_is_refused_with_the_limit() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("operations=11 limit=10"), "{error}");
     assert_eq!(manager.count(A).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn ephemeral_values_are_out_of_reach() {
-    let (manager, ..) = two_homes(&clock());
-    manager
-        .set_with_class(A, "e", &1, StateClass::Ephemeral)
-        .await
-        .unwrap();
-    let read = manager.transaction(|tx| async move { tx.get(A, "e").await });
-    assert_eq!(read.await.unwrap_err().kind(), ErrorKind::Unsupported);
-    let passing = SetOptions::default().with_class(StateClass::Ephemeral);
-    let passing = &passing;
-    let write = manager.transaction(|tx| async move { tx.set_with(A, "x", &1, passing).await });
-    assert_eq!(write.await.unwrap_err().kind(), ErrorKind::Unsupported);
-    // A write in another class takes the key over.
-    manager
-        .transaction(|tx| async move { tx.set(A, "e", &2).await })
-        .await
-        .unwrap();
-    let entry = manager.get_entry(A, "e").await.unwrap().unwrap();
-    assert_eq!(
-        (entry.value().unwrap(), entry.class()),
-        (json!(2), StateClass::Standard)
-    );
-}
-
-#[tokio::test]
-async fn an_ephemeral_value_that_comes_between_is_not_overlooked() {
-    let (manager, ..) = two_homes(&clock());
-    let outside = manager.clone();
-    let read = manager.transaction(|tx| {
-        let outside = outside.clone();
-        async move {
-            assert_eq!(tx.get(A, "e").await?, None);
-            outside.set_with_class(A, "e", &1, StateClass::Ephemeral).await?;
-            tx.set(A, "seen", &"missing").await
-        }
-    });
-    assert_eq!(read.await.unwrap_err().kind(), ErrorKind::Unsupported);
-    assert!(!manager.exists(A, "seen").await.unwrap());
 }
