@@ -1,0 +1,41 @@
+//! Progress on a terminal. Where stderr is none, nothing is drawn.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+const BYTES: &str = "{bar:40} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+const THINGS: &str = "{bar:40} {pos}/{len} {msg}, {per_sec}, {eta} left";
+const COUNT: &str = "{spinner} {pos} {msg}, {per_sec}";
+
+/// A bar over `length` bytes.
+pub(crate) fn bytes(length: u64) -> ProgressBar {
+    styled(ProgressBar::new(length), BYTES)
+}
+
+/// A bar over `length` things.
+pub(crate) fn things(length: u64, name: &'static str) -> ProgressBar {
+    styled(ProgressBar::new(length).with_message(name), THINGS)
+}
+
+/// A count of things whose number is not known.
+pub(crate) fn count(name: &'static str) -> ProgressBar {
+    styled(ProgressBar::new_spinner().with_message(name), COUNT)
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_well_formed() {
+        for template in [BYTES, THINGS, COUNT] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+}

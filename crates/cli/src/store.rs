@@ -1,0 +1,71 @@
+//! Which store, and opening it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stead::core::{Backend, StoreUrl};
+use stead::state::StateManager;
+use stead::{Config, Error};
+
+use crate::exit::{Failure, Result};
+
+/// The settings file that is looked for in the working directory.
+const CONFIG_FILE: &str = "stead.toml";
+/// The store where nothing else is said.
+const DEFAULT_STORE: &str = "redb:./stead-data";
+
+/// What a command wants of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Reads only: a store that does not exist is not made.
+    Read,
+    /// Writes: a store that does not exist is made.
+    Write,
+}
+
+/// An opened store.
+#[derive(Clone)]
+pub(crate) struct Store {
+    /// The store itself.
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Typed state on it. There is no place for ephemeral values, which would not outlive the command.
+    pub(crate) state: StateManager,
+}
+
+/// The URL of the store: what was `given` with `--store` or `$STEAD_STORE`, else what `stead.toml` says, else the
+/// default.
+pub(crate) fn which(given: Option<&str>) -> Result<String> {
+    if let Some(url) = given {
+        return Ok(url.to_owned());
+    }
+    let config = Config::from_file(Path::new(CONFIG_FILE))?;
+    let configured = config.and_then(|config| config.store);
+    Ok(configured.unwrap_or_else(|| DEFAULT_STORE.to_owned()))
+}
+
+/// Opens the store at `url`.
+pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
+    if purpose == Purpose::Read {
+        look(url)?;
+    }
+    let backend = stead::open(url).await?;
+    Ok(Store {
+        state: StateManager::new(Arc::clone(&backend)),
+        backend,
+    })
+}
+
+/// Whoever only reads does not want an empty store to be made at a mistyped path.
+fn look(url: &str) -> Result<()> {
+    let url: StoreUrl = url.parse()?;
+    let place = Path::new(url.place());
+    let missing =
+        url.scheme() == "redb" && !url.place().is_empty() && matches!(place.try_exists(), Ok(false));
+    if !missing {
+        return Ok(());
+    }
+    Err(Failure::NotThere(
+        Error::invalid("there is no store; write to it once to make one, or name another with --store")
+            .with("path", place.display()),
+    ))
+}
