@@ -33,6 +33,7 @@ pub struct RedbEngine {
 enum Handle {
     Writable(Database),
     ReadOnly(ReadOnlyDatabase),
+    Closed,
 }
 
 impl RedbEngine {
@@ -131,6 +132,7 @@ impl Engine for RedbEngine {
         let begin = || match &self.database {
             Handle::Writable(database) => database.begin_read().map_err(error::transaction),
             Handle::ReadOnly(database) => database.begin_read().map_err(error::transaction),
+            Handle::Closed => Err(Error::closed()),
         };
         Ok(RedbView {
             transaction: error::guarded(begin)?,
@@ -151,12 +153,26 @@ impl Engine for RedbEngine {
             .map_err(|cause| error::file(cause, &self.data_file))
     }
 
-    fn close(self) -> Result<()> {
-        // Dropping a redb database closes it, whoever still holds views: those answer that it is closed.
+    fn close(mut self) -> Result<()> {
+        self.release()
+    }
+}
+
+impl RedbEngine {
+    /// Dropping a redb database closes it, whoever still holds views: those answer that it is closed.
+    fn release(&mut self) -> Result<()> {
+        let database = std::mem::replace(&mut self.database, Handle::Closed);
         error::guarded(|| {
-            drop(self.database);
+            drop(database);
             Ok(())
         })
+    }
+}
+
+impl Drop for RedbEngine {
+    fn drop(&mut self) {
+        // Who does not close the engine does not ask how it went.
+        let _ = self.release();
     }
 }
 
@@ -216,7 +232,7 @@ impl View for RedbView {
         };
         match error::guarded(|| ReadableTable::get(table, key).map_err(error::storage))? {
             Some(value) => {
-                read(value.value());
+                read(error::guarded(|| Ok(value.value()))?);
                 Ok(true)
             }
             None => Ok(false),
@@ -252,7 +268,8 @@ impl View for RedbView {
                 next.transpose().map_err(error::storage)
             })?;
             let Some((key, value)) = next else { return Ok(()) };
-            if let ControlFlow::Break(()) = visit(key.value(), value.value()) {
+            let (key, value) = error::guarded(|| Ok((key.value(), value.value())))?;
+            if let ControlFlow::Break(()) = visit(key, value) {
                 return Ok(());
             }
         }
