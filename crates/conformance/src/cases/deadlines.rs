@@ -12,6 +12,7 @@ cases![
     touch_extends: TTL,
     touch_shortens: TTL,
     touch_on_missing_or_expired_does_nothing: TTL,
+    later_mutations_miss_what_was_written_expired: TTL,
     get_and_touch_atomic: TTL,
     persist_removes_ttl: TTL,
     overwrite_without_ttl_removes_it: TTL,
@@ -133,6 +134,24 @@ async fn touch_on_missing_or_expired_does_nothing(cx: &Context) -> CaseResult {
             "touch does not bring back what has expired"
         );
     }
+    Ok(())
+}
+
+async fn later_mutations_miss_what_was_written_expired(cx: &Context) -> CaseResult {
+    let store = cx.open().await?;
+    let expired = || WriteBatch::new().put_with(key("a"), "1", Expiry::At(cx.clock().now()));
+    store.commit(expired().touch(key("a"), Expiry::Never)).await?;
+    require_eq!(
+        store.read("a").await?,
+        None,
+        "a touch in the same batch finds nothing to renew"
+    );
+    store
+        .commit(expired().put_with(key("a"), "2", Expiry::Keep))
+        .await?;
+    let entry = store.present("a").await?;
+    require_eq!(entry.value(), b"2", "a put in the same batch writes anew");
+    require_eq!(entry.deadline(), None, "and finds no deadline to keep");
     Ok(())
 }
 

@@ -16,7 +16,10 @@ async fn ask(
     oracle: impl FnOnce(&Stands) -> Result<(), String> + Send + 'static,
 ) -> CaseResult {
     let answer = tokio::task::spawn_blocking(move || oracle(&stands)).await?;
-    answer.map_err(Failure::new)
+    match answer {
+        Ok(()) => Ok(()),
+        Err(difference) => Err(Failure::new(difference)),
+    }
 }
 
 async fn linearizable_history_check(cx: &Context) -> CaseResult {
@@ -55,6 +58,6 @@ async fn model_agrees_over_restarts(cx: &Context) -> CaseResult {
 /// A few shrinking steps make what is reported readable within the time of a case.
 fn effort(cx: &Context) -> Effort {
     Effort::default()
-        .with_patience(cx.patience() / 10)
-        .with_shrinks(60)
+        .with_patience(cx.patience() / 20)
+        .with_shrinks(40)
 }

@@ -7,6 +7,7 @@ use crate::support::{Reading, after, home, key, later, nth};
 
 cases![
     expired_is_swept: TTL,
+    written_past_its_deadline_is_swept: TTL,
     sweeper_leaves_the_living: TTL,
     many_deadlines_are_swept: TTL,
     write_racing_sweeper_survives: TTL,
@@ -30,6 +31,25 @@ async fn expired_is_swept(cx: &Context) -> CaseResult {
     cx.clock()
         .set(Timestamp::from_millis(cx.clock().now().as_millis() - 10));
     require_eq!(store.list(home()).await?, ["b"], "what was swept is gone");
+    Ok(())
+}
+
+async fn written_past_its_deadline_is_swept(cx: &Context) -> CaseResult {
+    let store = cx.open().await?;
+    for deadline in [Timestamp::EPOCH, cx.clock().now()] {
+        store.write_with("a", "1", Expiry::At(deadline)).await?;
+        cx.swept(&store, 0).await?;
+        store.write("b", "1").await?;
+        let batch = WriteBatch::new().touch(key("b"), Expiry::At(deadline));
+        store.commit(batch).await?;
+        cx.swept(&store, 0).await?;
+    }
+    let stats = store.stats().await?;
+    require_eq!(
+        stats.expired,
+        4,
+        "what nobody ever saw takes no room and has expired"
+    );
     Ok(())
 }
 

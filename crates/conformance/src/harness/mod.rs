@@ -7,6 +7,8 @@ mod need;
 mod run;
 mod stands;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 pub use run::{Verdict, main, run, verdicts};
 pub use subject::{Offers, OpenOptions, Place, Subject};

@@ -70,7 +70,8 @@ fn trial(subject: Arc<dyn Subject>, group: &str, case: &'static Case) -> Trial {
         .with_ignored_flag(is_ignored)
 }
 
-fn verdict(subject: &Arc<dyn Subject>, case: &Case) -> Verdict {
+/// Runs one case, if it applies.
+pub(super) fn verdict(subject: &Arc<dyn Subject>, case: &Case) -> Verdict {
     if let Some(reason) = first_unmet(case.needs, &**subject) {
         return Verdict::Ignored(reason);
     }
