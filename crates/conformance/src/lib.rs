@@ -41,7 +41,7 @@
 //!   scans, paging, isolation, snapshots, watching, watchers, change_log, requests, restart, closing, limits,
 //!   capabilities, oracles;
 //! - [`oracle`]: random sequences against a model, and a check of concurrent histories;
-//! - [`reference`]: a store that is simple enough to be right by reading it, and that can be made wrong on purpose, to
+//! - [`mod@reference`]: a store that is simple enough to be right by reading it, and that can be made wrong on purpose, to
 //!   show that the suite bites.
 
 mod cases;
