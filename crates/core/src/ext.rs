@@ -174,11 +174,9 @@ pub trait BackendExt: Backend {
         let mut rest = range.clone();
         Reply::pending(async move {
             let mut removed = 0;
+            let batch = self.capabilities().limits.batch_operations.clamp(1, CLEAR_BATCH);
             loop {
-                let scan = Scan::new(rest.clone())
-                    .keys_only()
-                    .limit(CLEAR_BATCH)
-                    .page_size(CLEAR_BATCH);
+                let scan = Scan::new(rest.clone()).keys_only().limit(batch).page_size(batch);
                 let items = self.collect(&scan).await?;
                 let Some(last) = items.last() else {
                     return Ok(removed);
@@ -195,6 +193,7 @@ pub trait BackendExt: Backend {
 
 impl<T: Backend + ?Sized> BackendExt for T {}
 
+/// The most deletes of one batch; fewer where the store's limit is lower.
 const CLEAR_BATCH: usize = 1024;
 
 /// Deletes of `items` in as few batches as the backend's atomicity allows.

@@ -13,11 +13,10 @@ use stead_core::{
 
 use crate::log::{Changes, Requests};
 use crate::shards::{Locked, Place, ShardSet};
-use crate::store::Inner;
+use crate::store::{Inner, State};
 
-/// What only the holder of the commit lock may touch.
-pub(crate) struct Commit {
-    pub(crate) revision: Revision,
+/// What is counted and remembered beside the entries.
+pub(crate) struct Books {
     pub(crate) closed: bool,
     pub(crate) entries: u64,
     pub(crate) bytes: u64,
@@ -33,21 +32,34 @@ pub(crate) struct Commit {
 struct Effect<'a> {
     key: &'a Key,
     place: Place,
-    /// What is there now, past its deadline or not.
-    old: Option<Entry>,
+    old: Option<Old>,
     new: Option<New<'a>>,
     /// What watchers are told.
     kind: ChangeKind,
-    /// Whether `old` had passed its deadline.
-    old_expired: bool,
+}
+
+/// What is known of the entry that is there, past its deadline or not.
+#[derive(Clone, Copy)]
+struct Old {
+    size: u64,
+    deadline: Option<Timestamp>,
+    expired: bool,
 }
 
 /// An entry that still lacks its revision.
 struct New<'a> {
-    /// `None` for that of the old entry.
-    value: Option<&'a Bytes>,
+    value: Value<'a>,
     deadline: Option<Timestamp>,
 }
+
+enum Value<'a> {
+    Given(&'a Bytes),
+    /// That of the entry that is there.
+    Kept(Entry),
+}
+
+/// Entries that were replaced, to be freed behind the locks: large values take their time.
+type Garbage = SmallVec<[Entry; 1]>;
 
 type Effects<'a> = SmallVec<[Effect<'a>; 1]>;
 
@@ -55,48 +67,62 @@ impl Inner {
     /// Commits or rejects `batch`, which was admitted.
     pub(crate) fn commit(&self, batch: &WriteBatch) -> Result<Outcome> {
         let request = batch.id().map(|id| (id, Fingerprint::of(batch)));
-        let mut commit = self.commit.lock();
-        if commit.closed {
+        let mut garbage = Garbage::new();
+        let mut state = self.state.write();
+        if state.books.closed {
             return Err(Error::closed());
         }
         if let Some((id, fingerprint)) = request
-            && let Some(outcome) = commit.requests.find(id, fingerprint)?
+            && let Some(outcome) = state.books.requests.find(id, fingerprint)?
         {
             return Ok(outcome);
         }
-        let outcome = self.decide(&mut commit, batch)?;
+        let outcome = self.decide(&mut state, batch, &mut garbage)?;
         if let Some((id, fingerprint)) = request {
-            commit.requests.remember(id.clone(), fingerprint, outcome.clone());
+            state
+                .books
+                .requests
+                .remember(id.clone(), fingerprint, outcome.clone());
         }
+        let deadlines = !state.books.deadlines.is_empty();
+        drop(state);
+        self.signal.notify();
+        self.sweeper.want(deadlines);
         Ok(outcome)
     }
 
-    fn decide(&self, commit: &mut Commit, batch: &WriteBatch) -> Result<Outcome> {
-        let now = self.now_for(commit, batch.mutations());
+    fn decide(&self, state: &mut State, batch: &WriteBatch, garbage: &mut Garbage) -> Result<Outcome> {
+        let now = self.now_for(&state.books, batch.mutations());
         if !batch.preconditions().is_empty()
-            && let Some(conflict) = judge(batch.preconditions(), &mut Judged { store: self, now })?
+            && let Some(conflict) = judge(
+                batch.preconditions(),
+                &mut Judged {
+                    store: self,
+                    state,
+                    now,
+                },
+            )?
         {
-            commit.conflicts += 1;
+            state.books.conflicts += 1;
             return Ok(Outcome::Rejected(conflict));
         }
         if batch.mutations().is_empty() {
-            return Ok(Outcome::Committed(commit.revision));
+            return Ok(Outcome::Committed(state.ordered.revision));
         }
         let mut shards = self.lock_shards_of(batch.mutations());
         let effects = self.plan(&shards, batch.mutations(), now)?;
-        self.check_capacity(commit, &effects)?;
-        commit.commits += 1;
-        let revision = self.install(commit, &mut shards, &effects);
-        // What was replaced is freed behind the locks: large values take their time.
-        drop(shards);
-        Ok(Outcome::Committed(revision))
+        self.check_capacity(&state.books, &effects)?;
+        state.books.commits += 1;
+        Ok(Outcome::Committed(install(state, &mut shards, &effects, garbage)))
     }
 
     /// Removes entries past their deadline, at most `most`, and says how many went.
     pub(crate) fn sweep(&self, most: usize) -> usize {
-        let mut commit = self.commit.lock();
+        let mut garbage = Garbage::new();
+        let mut state = self.state.write();
         let now = self.clock.now();
-        let due = commit
+        let due = state
+            .books
             .deadlines
             .iter()
             .take_while(|(deadline, _)| *deadline <= now)
@@ -107,37 +133,38 @@ impl Inner {
             return 0;
         }
         keys.sort_unstable();
+        let places = keys.iter().map(|key| self.shards.place(key.as_bytes()));
+        let mut shards = self.shards.lock(places.fold(ShardSet::default(), ShardSet::with));
         let effects: Effects<'_> = keys
             .iter()
             .map(|key| {
                 let place = self.shards.place(key.as_bytes());
-                let old = self.shards.get_at(place, key.as_bytes());
+                let old = shards.get(place, key.as_bytes()).map(|entry| Old::of(entry, now));
                 Effect {
                     key,
                     place,
                     old,
                     new: None,
                     kind: ChangeKind::Expired,
-                    old_expired: true,
                 }
             })
             .collect();
-        let set = effects
-            .iter()
-            .fold(ShardSet::default(), |set, effect| set.with(effect.place));
-        self.install(&mut commit, &mut self.shards.lock(set), &effects);
+        install(&mut state, &mut shards, &effects, &mut garbage);
+        drop(shards);
+        drop(state);
+        self.signal.notify();
         keys.len()
     }
 
     /// The time, if anything can depend on it: asking for it costs as much as a small write.
-    fn now_for(&self, commit: &Commit, mutations: &[Mutation]) -> Timestamp {
-        let relative = |mutation: &Mutation| match mutation {
+    fn now_for(&self, books: &Books, mutations: &[Mutation]) -> Timestamp {
+        let timed = |mutation: &Mutation| match mutation {
             Mutation::Put { expiry, .. } | Mutation::Touch { expiry, .. } => {
-                matches!(expiry, Expiry::After(_))
+                matches!(expiry, Expiry::After(_) | Expiry::At(_))
             }
             Mutation::Delete { .. } => false,
         };
-        if commit.deadlines.is_empty() && !mutations.iter().any(relative) {
+        if books.deadlines.is_empty() && !mutations.iter().any(timed) {
             return Timestamp::EPOCH;
         }
         self.clock.now()
@@ -180,16 +207,43 @@ impl Inner {
     ) -> Result<Option<Effect<'a>>> {
         let key = group[0].key();
         let place = self.shards.place(key.as_bytes());
-        let old = shards.get(place, key.as_bytes()).cloned();
-        let old_expired = old.as_ref().is_some_and(|entry| is_past(entry, now));
-        let visible = old.as_ref().filter(|_| !old_expired).map(Entry::deadline);
+        let there = shards.get(place, key.as_bytes());
+        let old = there.map(|entry| Old::of(entry, now));
+        let visible = old.filter(|old| !old.expired).map(|old| old.deadline);
         let (key, settled) = settle(group, visible, now)?;
-        let (new, kind) = match settled {
-            Settled::Put { value, deadline } => (Some(New { value, deadline }), ChangeKind::Put),
-            Settled::Absent if old.is_none() => return Ok(None),
-            Settled::Absent if old_expired => (None, ChangeKind::Expired),
-            Settled::Absent => (None, ChangeKind::Delete),
-            Settled::Unchanged => return Ok(None),
+        let (new, kind) = match (settled, old) {
+            (
+                Settled::Put {
+                    value: Some(value),
+                    deadline,
+                },
+                _,
+            ) => (
+                Some(New {
+                    value: Value::Given(value),
+                    deadline,
+                }),
+                ChangeKind::Put,
+            ),
+            (
+                Settled::Put {
+                    value: None,
+                    deadline,
+                },
+                _,
+            ) => {
+                let kept = there.expect("only a visible entry keeps its value").clone();
+                (
+                    Some(New {
+                        value: Value::Kept(kept),
+                        deadline,
+                    }),
+                    ChangeKind::Put,
+                )
+            }
+            (Settled::Absent, None) | (Settled::Unchanged, _) => return Ok(None),
+            (Settled::Absent, Some(old)) if old.expired => (None, ChangeKind::Expired),
+            (Settled::Absent, Some(_)) => (None, ChangeKind::Delete),
         };
         Ok(Some(Effect {
             key,
@@ -197,76 +251,85 @@ impl Inner {
             old,
             new,
             kind,
-            old_expired,
         }))
     }
 
-    fn check_capacity(&self, commit: &Commit, effects: &Effects<'_>) -> Result<()> {
-        let (mut entries, mut bytes) = (commit.entries, commit.bytes);
+    fn check_capacity(&self, books: &Books, effects: &Effects<'_>) -> Result<()> {
+        let (mut entries, mut bytes) = (books.entries, books.bytes);
         for effect in effects {
             if let Some(old) = &effect.old {
                 entries -= 1;
-                bytes -= size(old);
+                bytes -= old.size;
             }
             if let Some(new) = &effect.new {
                 entries += 1;
-                bytes += (effect.key.as_bytes().len() + effect.value(new).len()) as u64;
+                bytes += (effect.key.as_bytes().len() + new.value.bytes().len()) as u64;
             }
         }
         let grows_over = |after: u64, before: u64, limit: u64| after > limit && after > before;
-        if grows_over(entries, commit.entries, self.capacity_entries) {
+        if grows_over(entries, books.entries, self.capacity_entries) {
             return Err(Error::full("store is full; delete entries or raise its capacity")
                 .with("entries", entries)
                 .with("capacity_entries", self.capacity_entries));
         }
-        if grows_over(bytes, commit.bytes, self.capacity_bytes) {
+        if grows_over(bytes, books.bytes, self.capacity_bytes) {
             return Err(Error::full("store is full; delete entries or raise its capacity")
                 .with("size_bytes", bytes)
                 .with("capacity_bytes", self.capacity_bytes));
         }
         Ok(())
     }
-
-    /// Makes `effects` visible at once, under a new revision. `shards` holds those of all the keys.
-    fn install(&self, commit: &mut Commit, shards: &mut Locked<'_>, effects: &Effects<'_>) -> Revision {
-        let revision = commit.revision.next();
-        let mut changes = Changes::new();
-        let mut published = self.published.write();
-        for effect in effects {
-            let new = effect.build(revision);
-            commit.account(effect, new.as_ref());
-            let key = effect.key.as_bytes();
-            if let Some(new) = new {
-                drop(published.ordered.tree.insert(new.clone()));
-                drop(shards.insert(effect.place, new));
-            } else {
-                drop(published.ordered.tree.remove(key));
-                drop(shards.remove(effect.place, key));
-            }
-            changes.push(Change {
-                key: effect.key.clone(),
-                kind: effect.kind,
-            });
-        }
-        commit.revision = revision;
-        published.ordered.revision = revision;
-        published.log.push(revision, changes);
-        drop(published);
-        self.signal.notify();
-        self.sweeper.want(!commit.deadlines.is_empty());
-        revision
-    }
 }
 
-impl Commit {
-    fn account(&mut self, effect: &Effect<'_>, new: Option<&Entry>) {
-        if let Some(old) = &effect.old {
-            self.entries -= 1;
-            self.bytes -= size(old);
-            if let Some(deadline) = old.deadline() {
-                self.deadlines.remove(&(deadline, Box::from(old.prefix())));
+/// Makes `effects` visible at once, under a new revision. `shards` holds those of all the keys.
+fn install(
+    state: &mut State,
+    shards: &mut Locked<'_>,
+    effects: &Effects<'_>,
+    garbage: &mut Garbage,
+) -> Revision {
+    let revision = state.ordered.revision.next();
+    let mut changes = Changes::new();
+    for effect in effects {
+        let key = effect.key.as_bytes();
+        let new = effect.new.as_ref();
+        let new = new.map(|new| Entry::with_prefix(key, new.value.bytes(), revision, new.deadline));
+        state.books.account(effect.old, new.as_ref());
+        let replaced = if let Some(new) = new {
+            drop(state.ordered.tree.insert(new.clone()));
+            shards.insert(effect.place, new)
+        } else {
+            drop(state.ordered.tree.remove(key));
+            shards.remove(effect.place, key)
+        };
+        if let Some(replaced) = replaced {
+            if let Some(deadline) = replaced.deadline() {
+                let still = effect
+                    .new
+                    .as_ref()
+                    .is_some_and(|new| new.deadline == Some(deadline));
+                if !still {
+                    state.books.deadlines.remove(&(deadline, Box::from(key)));
+                }
             }
-            self.expired += u64::from(effect.old_expired);
+            garbage.push(replaced);
+        }
+        changes.push(Change {
+            key: effect.key.clone(),
+            kind: effect.kind,
+        });
+    }
+    state.ordered.revision = revision;
+    state.log.push(revision, changes);
+    revision
+}
+
+impl Books {
+    fn account(&mut self, old: Option<Old>, new: Option<&Entry>) {
+        if let Some(old) = old {
+            self.entries -= 1;
+            self.bytes -= old.size;
+            self.expired += u64::from(old.expired);
         }
         if let Some(new) = new {
             self.entries += 1;
@@ -278,40 +341,41 @@ impl Commit {
     }
 }
 
-impl Effect<'_> {
-    /// The value of the new entry.
-    fn value<'a>(&'a self, new: &'a New<'_>) -> &'a [u8] {
-        match (new.value, &self.old) {
-            (Some(value), _) => value,
-            (None, Some(old)) => old.value(),
-            (None, None) => unreachable!("only a visible entry keeps its value"),
+impl Old {
+    fn of(entry: &Entry, now: Timestamp) -> Self {
+        Old {
+            size: size(entry),
+            deadline: entry.deadline(),
+            expired: is_past(entry, now),
         }
     }
+}
 
-    fn build(&self, revision: Revision) -> Option<Entry> {
-        let new = self.new.as_ref()?;
-        Some(Entry::with_prefix(
-            self.key.as_bytes(),
-            self.value(new),
-            revision,
-            new.deadline,
-        ))
+impl Value<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Value::Given(value) => value,
+            Value::Kept(entry) => entry.value(),
+        }
     }
 }
 
 /// Whether the deadline of `entry` has passed.
+#[inline]
 pub(crate) fn is_past(entry: &Entry, now: Timestamp) -> bool {
     entry.deadline().is_some_and(|deadline| deadline <= now)
 }
 
 /// The bytes that count against the capacity.
+#[inline]
 pub(crate) fn size(entry: &Entry) -> u64 {
     (entry.prefix().len() + entry.value().len()) as u64
 }
 
-/// The state that a batch is judged against. The commit lock is held, so it stands still.
+/// What a batch is judged against. The state is locked, so it stands still.
 struct Judged<'a> {
     store: &'a Inner,
+    state: &'a State,
     now: Timestamp,
 }
 
@@ -324,16 +388,18 @@ impl Lookup for Judged<'_> {
     }
 
     fn count(&mut self, range: &KeyRange, enough: u64) -> Result<u64> {
-        let tree = self.store.published.read().ordered.tree.clone();
         let mut count = 0;
-        tree.ascend(range.start(), range.end(), &mut |entry| {
-            count += u64::from(!is_past(entry, self.now));
-            if count >= enough {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
+        self.state
+            .ordered
+            .tree
+            .ascend(range.start(), range.end(), &mut |entry| {
+                count += u64::from(!is_past(entry, self.now));
+                if count >= enough {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
         Ok(count)
     }
 }

@@ -128,7 +128,7 @@ impl Cursor for MemoryCursor<'_> {
         }
         let page = match self.snapshot {
             Some(tree) => self.read(tree),
-            None => self.read(&self.store.published.read().ordered.tree.clone()),
+            None => self.read(&self.store.state.read().ordered.tree.clone()),
         };
         self.left -= page.len();
         match page.last() {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use stead_core::kit::{ChangeSource, LogRead, LogWatcher, Signal, admit, admit_keys, admit_watch};
 use stead_core::{
     Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, Outcome, Read, Reply, Result,
@@ -14,7 +14,7 @@ use stead_core::{
 };
 
 use crate::MemoryOptions;
-use crate::commit::{Commit, is_past, size};
+use crate::commit::{Books, is_past, size};
 use crate::log::{ChangeLog, Requests};
 use crate::read::{MemoryCursor, MemorySnapshot, Ordered};
 use crate::shards::Shards;
@@ -42,10 +42,13 @@ use crate::sweeper::Sweeper;
 /// ```
 pub struct MemoryBackend(Arc<Inner>);
 
-/// What changes together with the ordered index: whoever sees the new state finds the change, and the other way round.
-pub(crate) struct Published {
+/// All but the hash index. One lock, which a commit holds from its decision to the publication of its change: whoever sees
+/// the new state finds the change, and the other way round. Scans and snapshots hold it for as long as it takes to clone
+/// the root of the ordered index; point reads do not take it.
+pub(crate) struct State {
     pub(crate) ordered: Ordered,
     pub(crate) log: ChangeLog,
+    pub(crate) books: Books,
 }
 
 pub(crate) struct Inner {
@@ -53,8 +56,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) capacity_entries: u64,
     pub(crate) capacity_bytes: u64,
-    pub(crate) commit: Mutex<Commit>,
-    pub(crate) published: RwLock<Published>,
+    pub(crate) state: RwLock<State>,
     pub(crate) shards: Shards,
     pub(crate) signal: Signal,
     pub(crate) sweeper: Sweeper,
@@ -74,20 +76,19 @@ impl MemoryBackend {
             clock: options.clock,
             capacity_entries: options.capacity_entries,
             capacity_bytes: options.capacity_bytes,
-            commit: Mutex::new(Commit {
-                revision: Revision::ZERO,
-                closed: false,
-                entries: 0,
-                bytes: 0,
-                deadlines: BTreeSet::new(),
-                requests: Requests::new(options.request_retention),
-                commits: 0,
-                conflicts: 0,
-                expired: 0,
-            }),
-            published: RwLock::new(Published {
+            state: RwLock::new(State {
                 ordered: Ordered::default(),
                 log: ChangeLog::new(options.change_retention),
+                books: Books {
+                    closed: false,
+                    entries: 0,
+                    bytes: 0,
+                    deadlines: BTreeSet::new(),
+                    requests: Requests::new(options.request_retention),
+                    commits: 0,
+                    conflicts: 0,
+                    expired: 0,
+                },
             }),
             shards: Shards::default(),
             signal: Signal::default(),
@@ -130,25 +131,25 @@ impl Inner {
     }
 
     fn stats(&self) -> Stats {
-        let commit = self.commit.lock();
+        let state = self.state.read();
         let (hits, misses) = self.shards.hits_and_misses();
         let mut stats = Stats::default();
-        stats.entries = commit.entries;
-        stats.bytes = commit.bytes;
-        stats.revision = commit.revision;
-        stats.oldest_revision = self.published.read().log.floor();
+        stats.entries = state.books.entries;
+        stats.bytes = state.books.bytes;
+        stats.revision = state.ordered.revision;
+        stats.oldest_revision = state.log.floor();
         stats.hits = hits;
         stats.misses = misses;
-        stats.commits = commit.commits;
-        stats.conflicts = commit.conflicts;
-        stats.expired = commit.expired;
+        stats.commits = state.books.commits;
+        stats.conflicts = state.books.conflicts;
+        stats.expired = state.books.expired;
         stats
     }
 
     /// Compares both indexes, the deadlines and the counters with each other.
     fn check(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<CheckReport> {
-        let commit = self.commit.lock();
-        let tree = self.published.read().ordered.tree.clone();
+        let state = self.state.read();
+        let (tree, books) = (&state.ordered.tree, &state.books);
         let (mut entries, mut bytes, mut deadlines, mut wrong) = (0, 0, 0, None);
         tree.ascend(&[], None, &mut |entry| {
             entries += 1;
@@ -159,7 +160,7 @@ impl Inner {
             }
             if let Some(deadline) = entry.deadline() {
                 deadlines += 1;
-                if !commit.deadlines.contains(&(deadline, Box::from(entry.prefix()))) {
+                if !books.deadlines.contains(&(deadline, Box::from(entry.prefix()))) {
                     wrong = Some("a deadline is not in the index of deadlines");
                 }
             }
@@ -170,11 +171,11 @@ impl Inner {
                 ControlFlow::Continue(())
             }
         });
-        let counted = entries == commit.entries && bytes == commit.bytes;
+        let counted = entries == books.entries && bytes == books.bytes;
         if wrong.is_none() && !(counted && self.shards.len() as u64 == entries) {
             wrong = Some("the indexes differ in size");
         }
-        if wrong.is_none() && deadlines != commit.deadlines.len() as u64 {
+        if wrong.is_none() && deadlines != books.deadlines.len() as u64 {
             wrong = Some("the index of deadlines names entries that have none");
         }
         match wrong {
@@ -187,18 +188,17 @@ impl Inner {
     }
 
     fn close(&self) {
-        let mut commit = self.commit.lock();
-        if commit.closed {
+        let mut state = self.state.write();
+        if state.books.closed {
             return;
         }
-        commit.closed = true;
+        state.books.closed = true;
         self.closed.store(true, Ordering::Release);
-        commit.deadlines.clear();
-        let mut published = self.published.write();
-        published.ordered.tree = crate::tree::Tree::default();
+        state.books.deadlines.clear();
+        let tree = std::mem::take(&mut state.ordered.tree);
         self.shards.clear();
-        drop(published);
-        drop(commit);
+        drop(state);
+        drop(tree);
         self.signal.notify();
         self.sweeper.nudge();
     }
@@ -214,7 +214,7 @@ impl Inner {
 
 impl ChangeSource for Inner {
     fn read_after(&self, after: Revision, limit: usize) -> Result<LogRead> {
-        let read = self.published.read().log.read_after(after, limit);
+        let read = self.state.read().log.read_after(after, limit);
         let nothing_left = matches!(&read, LogRead::Sets { up_to, .. } if *up_to <= after);
         if nothing_left && self.is_closed() {
             Err(Error::closed())
@@ -224,7 +224,7 @@ impl ChangeSource for Inner {
     }
 
     fn published(&self) -> Revision {
-        self.published.read().log.newest()
+        self.state.read().log.newest()
     }
 
     fn signal(&self) -> &Signal {
@@ -287,7 +287,7 @@ impl Backend for MemoryBackend {
         if let Err(error) = self.0.open_for("snapshot") {
             return Reply::fail(error);
         }
-        let view = self.0.published.read().ordered.clone();
+        let view = self.0.state.read().ordered.clone();
         Reply::ready(Arc::new(MemorySnapshot {
             store: Arc::clone(&self.0),
             view,
