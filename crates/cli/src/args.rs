@@ -5,7 +5,7 @@ use stead::core::{Revision, Ttl, parse_duration};
 use stead::state::StateClass;
 use stead::{Error, Result, StateScope};
 
-use crate::commands::{apply, change, check, export, get, import, list, set, shell, watch};
+use crate::commands::{apply, change, check, demo, export, get, import, list, set, shell, watch};
 
 const EXIT_CODES: &str = "\
 Scopes: global, user:ID, session:ID, agent:ID, workflow:ID, step:WORKFLOW/STEP, tool:ID, hook:ID, custom:KIND/ID
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Export(export::Export),
     Stats(check::Stats),
     Check(check::Check),
+    Demo(demo::Demo),
 
     Completions(shell::Completions),
     Man(shell::Man),

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod change;
 pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Completions(command) => command.run(output),
         Command::Man(command) => command.run(output),
+        Command::Demo(command) => demo::run(&command, output, Interrupt::listen()).await,
         command => {
             let url = store::which(cli.store.as_deref())?;
             let interrupt = Interrupt::listen();
@@ -95,6 +97,7 @@ async fn at_once(command: Command, session: &mut Session) -> Result<()> {
         | Command::Import(_)
         | Command::Export(_)
         | Command::Watch(_)
+        | Command::Demo(_)
         | Command::Completions(_)
         | Command::Man(_) => Err(stead::Error::internal("the command was sent the wrong way").into()),
     }

@@ -1,0 +1,103 @@
+//! What the demo tells.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::exit::Result;
+use crate::output::Output;
+
+/// Prints the steps as they are done.
+pub(super) struct Report {
+    output: Output,
+    store: String,
+    steps: u32,
+    begun: Instant,
+    step_begun: Instant,
+}
+
+impl Report {
+    pub(super) fn new(mut output: Output, store: &str) -> Result<Self> {
+        if !output.is_json() {
+            output.text(&format!("A new store: {store}"))?;
+            output.flush()?;
+        }
+        Ok(Report {
+            output,
+            store: quoted(store),
+            steps: 0,
+            begun: Instant::now(),
+            step_begun: Instant::now(),
+        })
+    }
+
+    /// The time of the next step begins.
+    pub(super) fn begin(&mut self) {
+        self.step_begun = Instant::now();
+    }
+
+    /// Tells of a step that is done, with commands to try it by hand: `{stead}` in them stands for the program and its
+    /// store, which are put in front where it is not.
+    pub(super) fn step(&mut self, name: &str, text: &str, facts: &Value, commands: &[&str]) -> Result<()> {
+        self.steps += 1;
+        let took = self.step_begun.elapsed();
+        if self.output.is_json() {
+            let object = json!({"step": name, "took_ms": millis(took), "facts": facts});
+            self.output.json(&object)?;
+            return self.output.flush();
+        }
+        self.output
+            .text(&format!("\n{}. {name} ({:.2} s)", self.steps, took.as_secs_f64()))?;
+        self.output.text(&format!("   {text}"))?;
+        let stead = format!("stead --store {}", self.store);
+        for command in commands {
+            let line = if command.contains("{stead}") {
+                command.replace("{stead}", &stead)
+            } else {
+                format!("{stead} {command}")
+            };
+            self.output.text(&format!("   $ {line}"))?;
+        }
+        self.output.flush()
+    }
+
+    /// Tells that all is done.
+    pub(super) fn end(mut self, dir: &Path) -> Result<()> {
+        let took = self.begun.elapsed();
+        let dir = dir.display().to_string();
+        let text = format!(
+            "\nAll of it held, in {:.1} s. The store stays for you to try: remove it with rm -r {}",
+            took.as_secs_f64(),
+            quoted(&dir)
+        );
+        let object = json!({"step": "done", "took_ms": millis(took), "dir": dir});
+        self.output.either(&text, &object)?;
+        self.output.flush()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// As a shell takes it.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn shells_take_what_is_printed() {
+        assert_eq!(quoted("redb:/tmp/a-b_1"), "redb:/tmp/a-b_1");
+        assert_eq!(quoted("it's here"), "'it'\\''s here'");
+    }
+}
