@@ -1,26 +1,20 @@
 //! What the mutations of one batch come to, key by key, before anything of it is taken in.
 
 use std::borrow::Cow;
-use std::collections::btree_map::Entry;
 
+use stead_core::kit::{Settled, by_key, same_key, settle};
 use stead_core::{Key, Mutation, Result, Timestamp};
 
 use crate::format::{DataRecord, data_record_bytes};
-use crate::group::{Group, Slots};
+use crate::group::Group;
 use crate::{Keyspace, View};
 
-/// The last state of each key that a batch names.
-pub(crate) struct Effects<'a> {
-    pub(crate) slots: Slots<'a>,
-}
-
-/// One key before and after a batch.
-pub(crate) struct Slot<'a> {
+/// What a batch does to one key.
+pub(crate) struct Effect<'a> {
+    pub(crate) key: &'a Key,
     /// The stored entry, past its deadline or not.
     pub(crate) before: Option<Before>,
-    /// Whether it is past its deadline, and so missing to all who look.
-    pub(crate) expired: bool,
-    pub(crate) state: State<'a>,
+    pub(crate) after: After<'a>,
 }
 
 /// What is stored.
@@ -29,107 +23,55 @@ pub(crate) struct Before {
     pub(crate) deadline: Option<Timestamp>,
     /// What the entry counts for in the store's byte counter.
     pub(crate) bytes: u64,
+    /// Whether it is past its deadline, and so missing to all who look.
+    pub(crate) expired: bool,
 }
 
-/// What the batch made of a key so far.
-pub(crate) enum State<'a> {
-    /// What it was before.
-    Untouched,
-    /// Gone, or never there.
-    Absent,
-    /// Written.
-    Present {
+/// What a key is left with.
+pub(crate) enum After<'a> {
+    Removed,
+    Written {
         value: Cow<'a, [u8]>,
         deadline: Option<Timestamp>,
     },
 }
 
-impl<'a> Effects<'a> {
-    /// Works the mutations out against what `group` sees.
-    pub(crate) fn of<V: View>(mutations: &'a [Mutation], group: &Group<V>) -> Result<Self> {
-        let mut slots = Slots::new();
-        for mutation in mutations {
-            let touched = matches!(mutation, Mutation::Touch { .. });
-            let (slot, old_value) = match slots.entry(mutation.key()) {
-                Entry::Occupied(slot) => (slot.into_mut(), None),
-                Entry::Vacant(place) => {
-                    let (slot, old_value) = load(mutation.key(), group, touched)?;
-                    (place.insert(slot), old_value)
-                }
-            };
-            slot.apply(mutation, old_value, group.now)?;
-        }
-        Ok(Effects { slots })
+/// Works the mutations out against what `group` sees: an effect for each key that changes, in key order.
+pub(crate) fn effects<'a, V: View>(mutations: &'a [Mutation], group: &Group<V>) -> Result<Vec<Effect<'a>>> {
+    let mut effects = Vec::new();
+    for mutations in by_key(mutations).chunk_by(same_key) {
+        // Only a touch writes the value again that is there.
+        let with_value = mutations.iter().any(|one| matches!(one, Mutation::Touch { .. }));
+        let (before, old_value) = load(mutations[0].key(), group, with_value)?.unzip();
+        let visible = before
+            .filter(|before| !before.expired)
+            .map(|before| before.deadline);
+        let (key, settled) = settle(mutations, visible, group.now)?;
+        let after = match settled {
+            Settled::Unchanged => continue,
+            Settled::Absent if before.is_none() => continue,
+            Settled::Absent => After::Removed,
+            Settled::Put { value, deadline } => {
+                let kept = || Cow::Owned(old_value.flatten().expect("a touch has loaded the value"));
+                let value = value.map_or_else(kept, |value| Cow::Borrowed(&value[..]));
+                After::Written { value, deadline }
+            }
+        };
+        effects.push(Effect { key, before, after });
     }
+    Ok(effects)
 }
 
-/// What is stored under `key`, with its value if it is wanted: only a touch that comes first writes it again.
-fn load<'a, V: View>(key: &Key, group: &Group<V>, with_value: bool) -> Result<(Slot<'a>, Option<Vec<u8>>)> {
+/// What is stored under `key`, with its value if it is wanted.
+fn load<V: View>(key: &Key, group: &Group<V>, with_value: bool) -> Result<Option<(Before, Option<Vec<u8>>)>> {
     let bytes = key.as_bytes();
-    let found = group.read(Keyspace::Data, bytes, |record| {
+    group.read(Keyspace::Data, bytes, |record| {
         let record = DataRecord::decode(bytes, record)?;
         let before = Before {
             deadline: record.deadline,
             bytes: data_record_bytes(bytes, record.value),
+            expired: record.is_expired(group.now),
         };
-        let value = with_value.then(|| record.value.to_vec());
-        Ok((before, record.is_expired(group.now), value))
-    })?;
-    let (before, expired, value) = match found {
-        Some((before, expired, value)) => (Some(before), expired, value),
-        None => (None, false, None),
-    };
-    let slot = Slot {
-        before,
-        expired,
-        state: State::Untouched,
-    };
-    Ok((slot, value))
-}
-
-impl<'a> Slot<'a> {
-    /// The deadline of the visible entry, or `None` if there is no visible entry.
-    fn visible(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        let deadline = match (&self.state, self.before) {
-            (State::Untouched, Some(before)) => before.deadline,
-            (State::Present { deadline, .. }, _) => *deadline,
-            (State::Untouched, None) | (State::Absent, _) => return None,
-        };
-        deadline.is_none_or(|deadline| deadline > now).then_some(deadline)
-    }
-
-    fn apply(&mut self, mutation: &'a Mutation, old_value: Option<Vec<u8>>, now: Timestamp) -> Result<()> {
-        let visible = self.visible(now);
-        match mutation {
-            Mutation::Put { value, expiry, .. } => {
-                self.state = State::Present {
-                    value: Cow::Borrowed(value),
-                    deadline: expiry.resolve(now, visible.flatten())?,
-                };
-            }
-            Mutation::Delete { .. } => {
-                if self.before.is_some() || !matches!(self.state, State::Untouched) {
-                    self.state = State::Absent;
-                }
-            }
-            Mutation::Touch { expiry, .. } => {
-                // A deadline that cannot be is refused whether or not there is something to give it to.
-                let deadline = expiry.resolve(now, visible.flatten())?;
-                if visible.is_none() {
-                    return Ok(());
-                }
-                match &mut self.state {
-                    State::Present { deadline: old, .. } => *old = deadline,
-                    state => {
-                        let value = old_value.expect("a touch that comes first has loaded the value");
-                        *state = State::Present {
-                            value: Cow::Owned(value),
-                            deadline,
-                        };
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
+        Ok((before, with_value.then(|| record.value.to_vec())))
+    })
 }

@@ -1,6 +1,5 @@
 //! Judging batches and working out what they write, against a view and what the same commit writes already.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use stead_core::{
     Timestamp, WriteBatch,
 };
 
-use crate::effects::{Effects, Slot, State};
+use crate::effects::{After, Effect, effects};
 use crate::format::{
     DataRecord, Header, Remembered, change_key, data_record_bytes, encode_changes, encode_data, expiry_key,
     order_key, request_key,
@@ -96,7 +95,7 @@ impl<V: View> Group<V> {
             }
             None if batch.mutations().is_empty() => Outcome::Committed(self.header.revision),
             None => {
-                let effects = Effects::of(batch.mutations(), self)?;
+                let effects = effects(batch.mutations(), self)?;
                 let revision = self.next_revision()?;
                 self.take_in(effects, revision);
                 self.commits += 1;
@@ -150,45 +149,39 @@ impl<V: View> Group<V> {
         Ok(next)
     }
 
-    fn take_in(&mut self, effects: Effects<'_>, revision: Revision) {
-        let mut changes = Vec::new();
-        for (key, slot) in effects.slots {
-            if let Some(kind) = self.take_in_one(key, slot, revision) {
-                changes.push(Change {
-                    key: key.clone(),
-                    kind,
-                });
-            }
-        }
+    fn take_in(&mut self, effects: Vec<Effect<'_>>, revision: Revision) {
+        let changes = effects
+            .into_iter()
+            .map(|effect| Change {
+                key: effect.key.clone(),
+                kind: self.take_in_one(effect, revision),
+            })
+            .collect();
         self.take_in_changes(ChangeSet { revision, changes });
     }
 
-    fn take_in_one(&mut self, key: &Key, slot: Slot<'_>, revision: Revision) -> Option<ChangeKind> {
+    fn take_in_one(&mut self, effect: Effect<'_>, revision: Revision) -> ChangeKind {
+        let Effect { key, before, after } = effect;
         let bytes = key.as_bytes();
-        let before = slot.before;
-        let (value, deadline) = match slot.state {
-            State::Untouched => return None,
-            State::Absent => {
-                let before = before?;
-                self.writes.delete(Keyspace::Data, bytes.to_vec());
-                self.remove_deadline(before.deadline, None, bytes);
-                self.header.entries = self.header.entries.saturating_sub(1);
-                self.header.bytes = self.header.bytes.saturating_sub(before.bytes);
-                self.expired += u64::from(slot.expired);
-                return Some(if slot.expired {
-                    ChangeKind::Expired
-                } else {
-                    ChangeKind::Delete
-                });
-            }
-            State::Present { value, deadline } => (value, deadline),
-        };
         if let Some(before) = before {
-            self.remove_deadline(before.deadline, deadline, bytes);
+            let kept = match &after {
+                After::Removed => None,
+                After::Written { deadline, .. } => *deadline,
+            };
+            self.remove_deadline(before.deadline, kept, bytes);
             self.header.entries = self.header.entries.saturating_sub(1);
             self.header.bytes = self.header.bytes.saturating_sub(before.bytes);
-            self.expired += u64::from(slot.expired);
+            self.expired += u64::from(before.expired);
         }
+        let After::Written { value, deadline } = after else {
+            self.writes.delete(Keyspace::Data, bytes.to_vec());
+            let expired = before.is_some_and(|before| before.expired);
+            return if expired {
+                ChangeKind::Expired
+            } else {
+                ChangeKind::Delete
+            };
+        };
         self.header.entries += 1;
         self.header.bytes += data_record_bytes(bytes, &value);
         if let Some(deadline) = deadline {
@@ -202,7 +195,7 @@ impl<V: View> Group<V> {
         };
         self.writes
             .put(Keyspace::Data, bytes.to_vec(), encode_data(bytes, &record));
-        Some(ChangeKind::Put)
+        ChangeKind::Put
     }
 
     fn remove_deadline(&mut self, old: Option<Timestamp>, new: Option<Timestamp>, key: &[u8]) {
@@ -324,6 +317,3 @@ impl Count {
         }
     }
 }
-
-/// Counted per key while a batch is worked out.
-pub(crate) type Slots<'a> = BTreeMap<&'a Key, Slot<'a>>;

@@ -65,7 +65,7 @@ fn used_up_reserve_waits_for_a_sync_and_is_renewed() {
     let disk = Disk::new();
     let store = open_with(&disk, quiet(&clock()).with_revision_reserve(4));
     for n in 0..4 {
-        assert!(store.apply(buffered(put(&format!("k{n}"), "1"))).is_ready());
+        commit(&store, buffered(put(&format!("k{n}"), "1")));
     }
     disk.block_syncs();
     let fifth = store.apply(buffered(put("k4", "1")));
