@@ -11,10 +11,11 @@
 //! ```
 //! use stead_conformance::oracle::{Effort, Stand, check_model};
 //! use stead_conformance::reference::{Options, Reference};
-//! use std::sync::Arc;
+//! use std::{sync::Arc, time::Duration};
 //!
 //! let effort = Effort::default().with_cases(4).with_operations(20);
-//! check_model(&|clock| Ok(Stand::new(Arc::new(Reference::open(clock, Options::default())))), &effort)?;
+//! let options = Options::default().with_sweep_interval(Duration::from_millis(1));
+//! check_model(&|clock| Ok(Stand::new(Arc::new(Reference::open(clock, options.clone())))), &effort)?;
 //! # Ok::<(), String>(())
 //! ```
 

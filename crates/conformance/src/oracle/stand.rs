@@ -18,7 +18,7 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// A store that may sweep whenever it likes, and that is opened but once.
+    /// A store that sweeps whenever it likes, but within the [`Effort`]'s patience, and that is opened but once.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Stand {
@@ -109,7 +109,7 @@ impl Effort {
         self
     }
 
-    /// Tries so often to make a sequence that failed shorter.
+    /// Tries so often to make a sequence that failed shorter, for half a minute at most.
     #[must_use]
     pub fn with_shrinks(mut self, shrinks: u32) -> Self {
         self.shrinks = shrinks;

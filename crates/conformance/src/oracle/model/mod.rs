@@ -40,6 +40,8 @@ pub fn check_model(open: &dyn Fn(Arc<ManualClock>) -> Result<Stand>, effort: &Ef
         cases: effort.cases,
         // The machine that draws the sequences cannot tell one that failed before it was asked to shrink it.
         max_shrink_iters: effort.shrinks.max(1),
+        // Where something never comes, each try waits for it.
+        max_shrink_time: 30_000,
         failure_persistence: None,
         ..Config::default()
     };
