@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stead_memory::MemoryBackend;
 use stead_state::{ScopedState, StateClass, StateManager, StateScope};
 
-use crate::measure::{pair, shuffled, time};
+use crate::measure::{median, pair, shuffled, time};
 use crate::report::Report;
 
 type BareMap = DashMap<Box<str>, Arc<[u8]>>;
@@ -26,6 +26,7 @@ pub(crate) fn run(report: &mut Report) {
         bed.raw_reads(report);
         bed.typed_reads(report);
         bed.typed_writes(report);
+        bed.records(report);
     }
 }
 
@@ -39,8 +40,24 @@ fn object() -> Value {
     value
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Record {
+    id: u64,
+    name: String,
+    done: bool,
+    score: f64,
+    tags: Vec<String>,
+    note: String,
+}
+
+/// The median of some rounds.
+fn middle(mut round: impl FnMut() -> f64) -> f64 {
+    median((0..9).map(|_| round()).collect())
+}
+
 struct Bed<'a> {
     keys: &'a [String],
+    bare_keys: Vec<String>,
     state: ScopedState,
     bare: BareMap,
     raw: ScopedState,
@@ -53,13 +70,17 @@ impl<'a> Bed<'a> {
         let raw = manager.scope(StateScope::agent("raw")).expect("a valid scope");
         let bare = BareMap::default();
         let text = serde_json::to_vec(&object()).expect("it encodes");
+        let bare_keys: Vec<String> = keys.iter().map(|key| format!("agent:bench/{key}")).collect();
         for key in keys {
             block_on(state.set(key, &object())).expect("it writes");
             block_on(raw.set_bytes(key, &text)).expect("it writes");
+        }
+        for key in &bare_keys {
             bare.insert(key.as_str().into(), Arc::from(&text[..]));
         }
         Bed {
             keys,
+            bare_keys,
             state,
             bare,
             raw,
@@ -68,6 +89,11 @@ impl<'a> Bed<'a> {
 
     fn key(&self, index: usize) -> &str {
         &self.keys[shuffled(index, self.keys.len())]
+    }
+
+    /// The key of the bare map, which has to tell scopes apart too.
+    fn bare_key(&self, index: usize) -> &str {
+        &self.bare_keys[shuffled(index, self.keys.len())]
     }
 
     fn raw_reads(&self, report: &mut Report) {
@@ -85,7 +111,11 @@ impl<'a> Bed<'a> {
             },
             || {
                 time(OPERATIONS, |index| {
-                    black_box(self.bare.get(self.key(index)).map(|found| Arc::clone(&found)));
+                    black_box(
+                        self.bare
+                            .get(self.bare_key(index))
+                            .map(|found| Arc::clone(&found)),
+                    );
                 })
             },
         );
@@ -109,7 +139,7 @@ impl<'a> Bed<'a> {
                 time(OPERATIONS, |index| {
                     let bytes = self
                         .bare
-                        .get(self.key(index))
+                        .get(self.bare_key(index))
                         .map(|found| Arc::clone(&found))
                         .expect("it is there");
                     black_box(serde_json::from_slice::<Value>(&bytes).expect("it decodes"));
@@ -119,12 +149,44 @@ impl<'a> Bed<'a> {
         report.at_most("typed get / map get and decode", result, 2.0);
     }
 
+    /// A record of the caller's own type, for those who do not need `Value`: no goal, but what most programs do.
+    fn records(&self, report: &mut Report) {
+        let record: Record = serde_json::from_value(object()).expect("the object is a record");
+        let set = |class| {
+            time(OPERATIONS, |index| {
+                let reply = self.state.set_with_class(self.key(index), &record, class);
+                black_box(
+                    reply
+                        .try_take()
+                        .expect("memory answers at once")
+                        .expect("it writes"),
+                );
+            })
+        };
+        let mut get = || {
+            time(OPERATIONS, |index| {
+                let reply = self.state.get_as::<Record>(self.key(index));
+                black_box(
+                    reply
+                        .try_take()
+                        .expect("memory answers at once")
+                        .expect("it reads"),
+                );
+            })
+        };
+        for class in [StateClass::Standard, StateClass::Trusted] {
+            let (set, get) = (middle(|| set(class)), middle(&mut get));
+            report.note(&format!("typed record, class {class}: set"), set);
+            report.note(&format!("typed record, class {class}: get_as"), get);
+        }
+    }
+
     fn typed_writes(&self, report: &mut Report) {
         let value = object();
         let by_hand = || {
             time(OPERATIONS, |index| {
                 let bytes = serde_json::to_vec(&value).expect("it encodes");
-                black_box(self.bare.insert(self.key(index).into(), Arc::from(bytes)));
+                black_box(self.bare.insert(self.bare_key(index).into(), Arc::from(bytes)));
             })
         };
         let result = pair(
