@@ -35,3 +35,8 @@ pub use stead_redb as redb;
 pub use stead_state as state;
 #[cfg(feature = "state")]
 pub use stead_state::{StateManager, StateScope};
+
+/// Compiles the example of the README.
+#[cfg(all(doctest, feature = "redb", feature = "state"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
