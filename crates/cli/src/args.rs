@@ -1,15 +1,20 @@
 //! The command line.
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 use stead::core::{Revision, Ttl, parse_duration};
 use stead::state::StateClass;
-use stead::{Error, Result, StateScope};
+use stead::{Error, StateScope};
 
 use crate::commands::{apply, change, check, demo, export, get, import, list, set, shell, watch};
 
 const EXIT_CODES: &str = "\
 Scopes: global, user:ID, session:ID, agent:ID, workflow:ID, step:WORKFLOW/STEP, tool:ID, hook:ID, custom:KIND/ID
 Exit codes: 0 done, 1 not there, 2 bad usage or input, 3 conflict, 4 store unavailable, 5 corrupt, 6 denied";
+
+/// The heading of the options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Durable state for programs that must remember
 #[derive(Parser, Debug)]
@@ -22,12 +27,13 @@ pub(crate) struct Cli {
         global = true,
         value_name = "URL",
         env = "STEAD_STORE",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = EVERYWHERE
     )]
     pub(crate) store: Option<String>,
 
     /// Print JSON, one object to a line, errors on stderr included
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
 
     #[command(subcommand)]
@@ -56,27 +62,51 @@ pub(crate) enum Command {
     Man(shell::Man),
 }
 
-pub(crate) fn scope(text: &str) -> Result<StateScope> {
-    text.parse()
-}
+/// What is wrong with an argument. clap names the argument and what was given for it, so that need not come twice.
+type Wrong = String;
 
-pub(crate) fn ttl(text: &str) -> Result<Ttl> {
-    if text.trim_start().starts_with('-') {
-        return Err(Error::invalid(
-            "a time to live is longer than nothing, as in 250ms or 1h30m",
-        ));
+fn in_words(error: &Error, given: &str) -> Wrong {
+    let mut words = error.message().to_owned();
+    let rest: Vec<String> = error
+        .context()
+        .filter(|(_, value)| *value != given)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if !rest.is_empty() {
+        words.push_str(": ");
+        words.push_str(&rest.join(" "));
     }
-    parse_duration(text).and_then(Ttl::new)
+    words
 }
 
-pub(crate) fn class(text: &str) -> Result<StateClass> {
-    text.parse()
+pub(crate) fn scope(text: &str) -> Result<StateScope, Wrong> {
+    text.parse().map_err(|error| in_words(&error, text))
 }
 
-pub(crate) fn revision(text: &str) -> Result<Revision> {
+pub(crate) fn ttl(text: &str) -> Result<Ttl, Wrong> {
+    if text.trim_start().starts_with('-') {
+        return Err("a time to live is longer than nothing, as in 250ms or 1h30m".to_owned());
+    }
+    duration(text).and_then(|duration| Ttl::new(duration).map_err(|error| error.message().to_owned()))
+}
+
+pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
+    parse_duration(text).map_err(|error| in_words(&error, text))
+}
+
+pub(crate) fn class(text: &str) -> Result<StateClass, Wrong> {
+    text.parse().map_err(|error| in_words(&error, text))
+}
+
+pub(crate) fn revision(text: &str) -> Result<Revision, Wrong> {
     text.parse()
         .map(Revision::new)
-        .map_err(|_| Error::invalid("not a whole number from 0 to 2^64 - 1"))
+        .map_err(|_| "not a whole number from 0 to 2^64 - 1".to_owned())
+}
+
+pub(crate) fn summand(text: &str) -> Result<i64, Wrong> {
+    text.parse()
+        .map_err(|_| "not a whole number of 64 bits with a sign".to_owned())
 }
 
 #[cfg(test)]

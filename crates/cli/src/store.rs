@@ -33,9 +33,9 @@ pub(crate) struct Store {
 }
 
 /// The URL of the store: what was `given` with `--store` or `$STEAD_STORE`, else what `stead.toml` says, else the
-/// default.
+/// default. An empty one counts as none.
 pub(crate) fn which(given: Option<&str>) -> Result<String> {
-    if let Some(url) = given {
+    if let Some(url) = given.filter(|url| !url.is_empty()) {
         return Ok(url.to_owned());
     }
     let config = Config::from_file(Path::new(CONFIG_FILE))?;

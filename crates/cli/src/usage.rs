@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use stead::Error;
 
 use crate::args::Cli;
@@ -29,25 +29,36 @@ fn in_short(error: &clap::Error) -> Error {
     let text = error.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let paragraph = paragraph.trim_start_matches("error: ");
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
-    let mut message = words.join(" ");
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        "no command was given".clone_into(&mut message);
-    }
-    // What follows a semicolon would be taken for the hint.
-    let message = message.replace("; ", ", ");
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
-    let command = usage.map_or("stead", command_of);
-    Error::invalid(format!("{message}; try `{command} --help`"))
+    let words: Vec<String> = paragraph.split_whitespace().map(shortened).collect();
+    let message = match error.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no command was given".to_owned()
+        }
+        // What follows a semicolon would be taken for the hint.
+        _ => words.join(" ").replace("; ", ", "),
+    };
+    Error::invalid(format!("{message}; try `{} --help`", command()))
 }
 
-/// The words of a usage line that name the command.
-fn command_of(usage: &str) -> &str {
-    let end = usage
-        .split_whitespace()
-        .find(|word| word.starts_with(['[', '<', '-']))
-        .and_then(|word| usage.find(word));
-    usage[..end.unwrap_or(usage.len())].trim_end()
+/// clap repeats what was given, however long it is.
+fn shortened(word: &str) -> String {
+    const MOST: usize = 100;
+    if word.chars().count() <= MOST {
+        return word.to_owned();
+    }
+    let front: String = word.chars().take(MOST / 2).collect();
+    format!("{front}[..]'")
+}
+
+/// The command that was asked for, as far as it is one.
+fn command() -> String {
+    let known = Cli::command();
+    let mut arguments = std::env::args_os().skip(1);
+    let name = arguments.find_map(|argument| {
+        let known = known.find_subcommand(&argument)?;
+        Some(format!("stead {}", known.get_name()))
+    });
+    name.unwrap_or_else(|| "stead".to_owned())
 }
 
 #[cfg(test)]
@@ -55,19 +66,22 @@ mod tests {
     use super::*;
 
     fn told(arguments: &[&str]) -> String {
-        in_short(&Cli::try_parse_from(arguments).unwrap_err()).to_string()
+        let error = in_short(&Cli::try_parse_from(arguments).unwrap_err()).to_string();
+        let (message, hint) = error.split_once("; ").unwrap();
+        assert!(hint.starts_with("try `stead"), "{hint}");
+        message.to_owned()
     }
 
     #[test]
-    fn two_lines_say_what_is_wrong() {
+    fn one_line_says_what_is_wrong() {
         assert_eq!(
             told(&["stead", "set", "global"]),
-            "the following required arguments were not provided: <KEY> <VALUE>; try `stead set --help`"
+            "the following required arguments were not provided: <KEY> <VALUE>"
         );
         assert_eq!(
             told(&["stead", "gett", "global"]),
-            "unrecognized subcommand 'gett'; try `stead --help`"
+            "unrecognized subcommand 'gett'"
         );
-        assert_eq!(told(&["stead"]), "no command was given; try `stead --help`");
+        assert_eq!(told(&["stead"]), "no command was given");
     }
 }

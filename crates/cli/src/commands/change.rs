@@ -1,6 +1,6 @@
 //! `stead delete`, `stead touch` and `stead incr`.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 use stead::StateScope;
 use stead::core::{Expiry, Outcome, Revision, Ttl};
@@ -23,7 +23,7 @@ pub(crate) struct Delete {
     /// The key
     key: String,
     /// Only if the value still has this revision
-    #[arg(long, value_name = "N", value_parser = args::revision)]
+    #[arg(long, value_name = "N", value_parser = args::revision, allow_hyphen_values = true)]
     if_revision: Option<Revision>,
 }
 
@@ -31,6 +31,7 @@ pub(crate) struct Delete {
 ///
 /// It gets a new revision and stays the same value. Exits with 1 where there is none.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("deadline").required(true))]
 pub(crate) struct Touch {
     /// The scope, such as global or agent:planner
     #[arg(value_parser = args::scope)]
@@ -43,15 +44,14 @@ pub(crate) struct Touch {
         value_name = "DURATION",
         value_parser = args::ttl,
         allow_hyphen_values = true,
-        required_unless_present = "forever",
-        conflicts_with = "forever"
+        group = "deadline"
     )]
     ttl: Option<Ttl>,
     /// Take its deadline away
-    #[arg(long)]
+    #[arg(long, group = "deadline")]
     forever: bool,
     /// Only if the value still has this revision
-    #[arg(long, value_name = "N", value_parser = args::revision)]
+    #[arg(long, value_name = "N", value_parser = args::revision, allow_hyphen_values = true)]
     if_revision: Option<Revision>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Incr {
     /// The key
     key: String,
     /// What is added; it may be negative
-    #[arg(default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(default_value_t = 1, allow_negative_numbers = true, value_parser = args::summand)]
     by: i64,
     /// How long it lives from now on: ms, s, m, h, d, w, as in 5m or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = args::ttl, allow_hyphen_values = true)]

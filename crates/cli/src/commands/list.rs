@@ -1,6 +1,7 @@
 //! `stead list`, `stead count` and `stead scopes`.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 use stead::StateScope;
 use stead::core::Direction;
@@ -104,6 +105,13 @@ pub(crate) async fn list(list: &List, session: &mut Session) -> Result<()> {
     Ok(())
 }
 
+/// A key, for programs.
+#[derive(Serialize)]
+struct Listed<'a> {
+    scope: &'a str,
+    key: &'a str,
+}
+
 type Passed = (usize, Option<String>);
 
 async fn keys(scope: &ScopedState, options: &ListOptions, session: &mut Session) -> Result<Passed> {
@@ -112,7 +120,7 @@ async fn keys(scope: &ScopedState, options: &ListOptions, session: &mut Session)
     for key in &keys {
         session
             .output
-            .either(&plain(key), &json!({"scope": name, "key": key}))?;
+            .either(&plain(key), &Listed { scope: &name, key })?;
     }
     Ok((keys.len(), keys.last().cloned()))
 }

@@ -38,7 +38,7 @@ pub(crate) struct Set {
     #[arg(long, conflicts_with = "if_revision")]
     if_absent: bool,
     /// Only if the value still has this revision
-    #[arg(long, value_name = "N", value_parser = args::revision)]
+    #[arg(long, value_name = "N", value_parser = args::revision, allow_hyphen_values = true)]
     if_revision: Option<Revision>,
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
-use stead::core::{Revision, WatchFrom, parse_duration};
+use serde::Serialize;
+use stead::core::{Revision, WatchFrom};
 use stead::state::{Pattern, StateChange, StateEvent, StateWatch};
 use stead::{Error, StateScope};
 
@@ -30,14 +30,23 @@ pub(crate) struct Watch {
     #[arg(long, default_value = "*", hide_default_value = true)]
     pattern: String,
     /// Begin behind this revision, with the changes that are retained; 0 begins with the first
-    #[arg(long, value_name = "N", value_parser = args::revision)]
+    #[arg(long, value_name = "N", value_parser = args::revision, allow_hyphen_values = true)]
     from: Option<Revision>,
     /// End after this many changes
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// End once nothing has come for this long
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "200ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "200ms", value_parser = args::duration)]
     until_idle: Option<Duration>,
+}
+
+/// A change, for programs.
+#[derive(Serialize)]
+struct Change<'a> {
+    revision: u64,
+    change: &'static str,
+    scope: String,
+    key: &'a str,
 }
 
 pub(crate) async fn run(watch: &Watch, session: &mut Session) -> Result<()> {
@@ -87,12 +96,12 @@ async fn next(changes: &mut StateWatch, until_idle: Option<Duration>) -> Result<
 fn print(change: &StateChange, session: &mut Session) -> Result<()> {
     let kind = change.kind.as_str();
     let text = format!("{}\t{kind}\t{}", change.revision, plain(&change.key));
-    let object = json!({
-        "revision": change.revision.get(),
-        "change": kind,
-        "scope": change.scope.to_string(),
-        "key": change.key,
-    });
+    let object = Change {
+        revision: change.revision.get(),
+        change: kind,
+        scope: change.scope.to_string(),
+        key: &change.key,
+    };
     session.output.either(&text, &object)
 }
 

@@ -1,0 +1,122 @@
+//! Being asked to end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::Bench;
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+fn stderr_of(mut child: Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+#[cfg(unix)]
+#[test]
+fn apply_answers_what_it_has_read_and_ends() {
+    let bench = Bench::new();
+    let mut child = bench.spawn(&["apply"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    writeln!(
+        stdin,
+        "{}",
+        json!({"op": "set", "scope": "global", "key": "k", "value": 1})
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stdout.read_line(&mut answer).unwrap();
+    interrupt(&child);
+    // Its input is still open.
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(
+        stderr_of(child),
+        "interrupted: 1 lines were answered; what was not answered was not written\n"
+    );
+    drop(stdin);
+    assert_eq!(bench.run(&["get", "global", "k"]).done(), "1\n");
+    // A store that was closed goes on with the next revision; one that was not would leave some out.
+    assert_eq!(bench.run(&["set", "global", "k", "2"]).done(), "revision 2\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn import_keeps_what_it_has_read_and_ends() {
+    for (flags, kept) in [(&[][..], 1_200), (&["--atomic"][..], 0)] {
+        let bench = Bench::filled();
+        let mut arguments = vec!["import", "-"];
+        arguments.extend(flags);
+        let mut child = bench.spawn(&arguments);
+        let mut stdin = child.stdin.take().unwrap();
+        for line in 0..1_200 {
+            writeln!(
+                stdin,
+                "{}",
+                json!({"scope": "agent:a", "key": line.to_string(), "value": line})
+            )
+            .unwrap();
+        }
+        stdin.flush().unwrap();
+        // Time to read them; were they not all read, the count below would be smaller.
+        std::thread::sleep(Duration::from_millis(700));
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let said = stderr_of(child);
+        assert!(said.starts_with("interrupted: "), "{said}");
+        drop(stdin);
+        assert_eq!(bench.run(&["count", "agent:a"]).done(), format!("{kept}\n"));
+        bench.run(&["check"]).done();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn watch_ends_with_success() {
+    let bench = Bench::filled();
+    let mut child = bench.spawn(&["watch", "global", "--from", "0"]);
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "1\tput\tfirst\n");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(bench.run(&["set", "global", "k", "2"]).done(), "revision 3\n");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let bench = Bench::new();
+    let lines: String = (0..5_000)
+        .map(|n| {
+            format!(
+                "{}\n",
+                json!({"scope": "global", "key": n.to_string(), "value": "x".repeat(100)})
+            )
+        })
+        .collect();
+    let path = bench.file("lines.jsonl", lines);
+    bench.run(&["import", &path]).done();
+    for arguments in [&["list", "global"][..], &["export"]] {
+        let mut child = bench.spawn(arguments);
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        drop(stdout);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert_eq!(stderr_of(child), "");
+    }
+}
