@@ -25,9 +25,10 @@ use crate::options::SetIf;
 pub(crate) struct Ephemeral {
     pub(crate) store: Arc<dyn Backend>,
     pub(crate) ttl: Ttl,
-    /// Counts values that came here from the kept store, between their arrival here and their removal there. A read that
-    /// found a key in neither store is right unless this has moved on meanwhile.
-    arrivals: AtomicU64,
+    /// Counts values that change their home: one that comes here between its arrival and its removal there, one that
+    /// leaves before it is committed there. A read that did not find a key here is right about the other store unless
+    /// this has moved on meanwhile: what it found there may not be shown yet, and what it missed there may be here.
+    moves: AtomicU64,
 }
 
 impl Ephemeral {
@@ -35,12 +36,16 @@ impl Ephemeral {
         Ephemeral {
             store,
             ttl,
-            arrivals: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn arrivals(&self) -> u64 {
-        self.arrivals.load(Ordering::SeqCst)
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::SeqCst)
+    }
+
+    fn count_move(&self) {
+        self.moves.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -63,7 +68,7 @@ impl Home {
 
 impl Inner {
     pub(crate) fn entry_of_two<'a>(&'a self, ephemeral: &'a Ephemeral, key: Key) -> Reply<'a, Option<Entry>> {
-        let arrivals = ephemeral.arrivals();
+        let moves = ephemeral.moves();
         let first = ephemeral.store.get(&key).try_take().ok();
         if let Some(Ok(Some(_)) | Err(_)) = first {
             return first.map_or_else(|| Reply::ready(None), Reply::from);
@@ -71,22 +76,20 @@ impl Inner {
         if first.is_some() {
             let second = self.store.get(&key).try_take().ok();
             match second {
-                Some(Ok(None)) if ephemeral.arrivals() != arrivals => {}
+                Some(Ok(_)) if ephemeral.moves() != moves => {}
                 Some(result) => return Reply::from(result),
                 None => {}
             }
         }
         Reply::pending(async move {
             loop {
-                let arrivals = ephemeral.arrivals();
+                let moves = ephemeral.moves();
                 if let Some(entry) = ephemeral.store.get(&key).await? {
                     return Ok(Some(entry));
                 }
-                if let Some(entry) = self.store.get(&key).await? {
-                    return Ok(Some(entry));
-                }
-                if ephemeral.arrivals() == arrivals {
-                    return Ok(None);
+                let kept = self.store.get(&key).await?;
+                if ephemeral.moves() == moves {
+                    return Ok(kept);
                 }
             }
         })
@@ -146,7 +149,7 @@ impl Inner {
             let Some(kept) = kept else {
                 return Ok(outcome);
             };
-            ephemeral.arrivals.fetch_add(1, Ordering::SeqCst);
+            ephemeral.count_move();
             let removal = WriteBatch::new()
                 .expect(write.key.clone(), Expect::At(kept.revision()))
                 .delete(write.key.clone());
@@ -189,11 +192,27 @@ impl Inner {
             .stripes
             .lock_many(batch.mutations().iter().map(Mutation::key))
             .await;
+        self.commit_over_twins(ephemeral, batch).await
+    }
+
+    /// Commits `batch` to the kept store and removes the ephemeral twins of its keys, if there are any. The keys are
+    /// locked, so none comes meanwhile; most batches have none, and do not disturb those who read.
+    pub(crate) async fn commit_over_twins(
+        &self,
+        ephemeral: &Ephemeral,
+        batch: WriteBatch,
+    ) -> Result<Outcome> {
+        let keys: Vec<Key> = batch.mutations().iter().map(|one| one.key().clone()).collect();
+        let twins = ephemeral.store.get_many(&keys).await?;
+        if twins.iter().all(Option::is_none) {
+            return self.store.apply(batch).await;
+        }
         self.commit_and_clear(ephemeral, batch).await
     }
 
     /// Commits `batch` to the kept store and removes the ephemeral twins of its keys. The keys are locked.
-    pub(crate) async fn commit_and_clear(&self, ephemeral: &Ephemeral, batch: WriteBatch) -> Result<Outcome> {
+    async fn commit_and_clear(&self, ephemeral: &Ephemeral, batch: WriteBatch) -> Result<Outcome> {
+        ephemeral.count_move();
         let mut twins = Twins {
             store: &*ephemeral.store,
             keys: batch.mutations().iter().map(|one| one.key().clone()).collect(),

@@ -36,10 +36,10 @@ impl Inner {
         };
         Reply::pending(async move {
             loop {
-                let arrivals = ephemeral.arrivals();
+                let moves = ephemeral.moves();
                 let passing = ephemeral.store.collect(&scan).await?;
                 let kept = self.store.collect(&scan).await?;
-                if ephemeral.arrivals() == arrivals {
+                if ephemeral.moves() == moves {
                     return Ok(merged(passing, kept, &scan));
                 }
             }
@@ -90,9 +90,9 @@ impl Inner {
         };
         let scan = Scan::new(range.clone()).keys_only();
         if ephemeral.store.collect(&scan.clone().limit(1)).await?.is_empty() {
-            let arrivals = ephemeral.arrivals();
+            let moves = ephemeral.moves();
             let kept = self.store.count(&range).await?;
-            if ephemeral.arrivals() == arrivals {
+            if ephemeral.moves() == moves {
                 return Ok(kept);
             }
         }
@@ -104,10 +104,10 @@ impl Inner {
             return self.store.get_many(&keys).await;
         };
         loop {
-            let arrivals = ephemeral.arrivals();
+            let moves = ephemeral.moves();
             let passing = ephemeral.store.get_many(&keys).await?;
             let kept = self.store.get_many(&keys).await?;
-            if ephemeral.arrivals() == arrivals {
+            if ephemeral.moves() == moves {
                 let both = passing.into_iter().zip(kept);
                 return Ok(both.map(|(passing, kept)| passing.or(kept)).collect());
             }

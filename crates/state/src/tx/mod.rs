@@ -401,12 +401,12 @@ impl Tx {
             return self.view().await?.read().get(key).await;
         };
         loop {
-            let arrivals = ephemeral.arrivals();
+            let moves = ephemeral.moves();
             if ephemeral.store.get(key).await?.is_some() {
                 return Err(out_of_reach());
             }
             let entry = self.view().await?.read().get(key).await?;
-            if entry.is_some() || ephemeral.arrivals() == arrivals {
+            if entry.is_some() || ephemeral.moves() == moves {
                 return Ok(entry);
             }
         }

@@ -83,7 +83,7 @@ impl Tx {
                 let _locks = inner.stripes.lock_many(keys).await;
                 match inner.came_between(state).await? {
                     Some(conflict) => Ok(Outcome::Rejected(conflict)),
-                    None => inner.commit_and_clear(ephemeral, batch).await,
+                    None => inner.commit_over_twins(ephemeral, batch).await,
                 }
             }
         };
