@@ -89,8 +89,8 @@ impl Inner {
             return self.store.count(&range).await;
         };
         let scan = Scan::new(range.clone()).keys_only();
+        let moves = ephemeral.moves();
         if ephemeral.store.collect(&scan.clone().limit(1)).await?.is_empty() {
-            let moves = ephemeral.moves();
             let kept = self.store.count(&range).await?;
             if ephemeral.moves() == moves {
                 return Ok(kept);
