@@ -9,14 +9,15 @@ use crate::exit::Exit;
 pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Listens for SIGINT and SIGTERM from now on. The first asks the command to end; a second one ends the process on
-    /// the spot, which no store minds.
+    /// Listens for SIGINT and SIGTERM from this call on. The first asks the command to end; a second one ends the process
+    /// on the spot, which no store minds.
     pub(crate) fn listen() -> Self {
         let (sender, receiver) = watch::channel(false);
+        let mut signals = Signals::register();
         tokio::spawn(async move {
-            asked().await;
+            signals.next().await;
             if sender.send(true).is_ok() {
-                asked().await;
+                signals.next().await;
                 std::process::exit(Exit::Interrupted as i32);
             }
         });
@@ -37,20 +38,48 @@ impl Interrupt {
     }
 }
 
+/// The signals that ask a process to end. Where one cannot be listened for, it ends the process as ever.
 #[cfg(unix)]
-async fn asked() {
-    use tokio::signal::unix::{SignalKind, signal};
+struct Signals {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+#[cfg(unix)]
+impl Signals {
+    fn register() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Signals {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    async fn next(&mut self) {
+        async fn of(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        tokio::select! {
+            () = of(&mut self.interrupt) => {}
+            () = of(&mut self.terminate) => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn asked() {
-    drop(tokio::signal::ctrl_c().await);
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn register() -> Self {
+        Signals
+    }
+
+    async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }

@@ -12,7 +12,7 @@ use stead::{Error, Result};
 pub(crate) enum Refusal {
     /// It is not JSON.
     NotJson(Error),
-    /// It is JSON, but too deep or with a number that cannot be kept.
+    /// It is JSON, but too deep, or with something in it that cannot be kept.
     Refused(Error),
 }
 
@@ -31,7 +31,8 @@ pub(crate) fn parse(text: &[u8], depth_limit: usize) -> Result<Value, Refusal> {
     scan(text, depth_limit).map_err(Refusal::Refused)?;
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     deserializer.disable_recursion_limit();
-    Value::deserialize(&mut deserializer).map_err(|error| Refusal::NotJson(syntax(&error)))
+    // Such as 1e400: by the grammar it is JSON, but nothing can hold it.
+    Value::deserialize(&mut deserializer).map_err(|error| Refusal::Refused(syntax(&error)))
 }
 
 /// serde_json's messages about syntax name what is missing and where, and quote nothing.
@@ -139,6 +140,11 @@ mod tests {
         }
         assert!(read("\"18446744073709551616\"").is_ok());
         assert!(read("18446744073709551616.0").is_ok());
+        assert!(matches!(parse(b"1e400", 9), Err(Refusal::Refused(_))));
+        assert!(matches!(
+            parse(b"[\"\\ud800\"]", 9),
+            Err(Refusal::NotJson(_) | Refusal::Refused(_))
+        ));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 const BYTES: &str = "{bar:40} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
-const THINGS: &str = "{bar:40} {pos}/{len} {msg}, {per_sec}, {eta} left";
-const COUNT: &str = "{spinner} {pos} {msg}, {per_sec}";
+const THINGS: &str = "{bar:40} {pos}/{len} {msg}, {eta} left";
+const COUNT: &str = "{spinner} {pos} {msg}";
 
 /// A bar over `length` bytes.
 pub(crate) fn bytes(length: u64) -> ProgressBar {
