@@ -37,11 +37,11 @@ pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
         }
         #[cfg(feature = "redb")]
         "redb" => stead_redb::open_url(url).await,
-        scheme => Err(
-            Error::unsupported("no backend for this scheme; is its feature compiled in?")
-                .with("scheme", scheme)
-                .with("compiled_in", SCHEMES.join(", ")),
-        ),
+        scheme => Err(Error::unsupported(
+            "no backend for this scheme is compiled in; use one that is, or switch its feature on",
+        )
+        .with("scheme", scheme)
+        .with("compiled_in", SCHEMES.join(", "))),
     }
 }
 
