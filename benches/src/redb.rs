@@ -65,8 +65,8 @@ struct Bare {
 }
 
 /// The size of the records that the embedded store keeps beside a value; see docs/src/formats/embedded.md.
-const DATA_OVERHEAD: usize = 14;
-const HEADER_BYTES: usize = 96;
+const DATA_OVERHEAD: usize = 13;
+const HEADER_BYTES: usize = 94;
 /// The flush interval of both sides.
 const FLUSH_MS: u128 = 100;
 

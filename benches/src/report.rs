@@ -31,11 +31,6 @@ impl Report {
         self.line(what, pair, goal, pair.ratio >= goal, ">=");
     }
 
-    /// One time without a goal, in nanoseconds.
-    pub(crate) fn note(&self, what: &str, nanos: f64) {
-        println!("{what:<58} {:>12}", show(nanos));
-    }
-
     /// Two numbers side by side without a goal.
     pub(crate) fn compare(&self, what: &str, pair: Pair) {
         println!(

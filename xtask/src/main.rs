@@ -5,7 +5,7 @@ mod run;
 mod tidy;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use run::cargo;
 
 #[derive(Parser)]
@@ -21,9 +21,9 @@ enum Task {
     Test,
     /// Run the conformance suite on one backend
     Conformance {
-        /// The backend: memory or redb
+        /// The backend
         #[arg(long)]
-        backend: String,
+        backend: Backend,
         /// Only the cases whose name holds this
         filter: Option<String>,
     },
@@ -44,10 +44,25 @@ enum Task {
     Tidy,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Backend {
+    Memory,
+    Redb,
+}
+
+impl Backend {
+    fn package(self) -> &'static str {
+        match self {
+            Backend::Memory => "stead-memory",
+            Backend::Redb => "stead-redb",
+        }
+    }
+}
+
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Test => test(),
-        Task::Conformance { backend, filter } => conformance(&backend, filter.as_deref()),
+        Task::Conformance { backend, filter } => conformance(backend, filter.as_deref()),
         Task::Kill { kills } => kill(kills),
         Task::Bench { names } => {
             let mut arguments = vec!["run", "--release", "--quiet", "--package", "stead-benches", "--"];
@@ -62,12 +77,12 @@ fn main() -> Result<()> {
 /// Everything in one build of the workspace. The suites of the backends are test targets of their crates, so none is
 /// left out.
 fn test() -> Result<()> {
+    run::need_c_compiler()?;
     cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
 }
 
-fn conformance(backend: &str, filter: Option<&str>) -> Result<()> {
-    let package = format!("stead-{backend}");
-    let mut arguments = vec!["test", "--package", &package, "--test", "conformance"];
+fn conformance(backend: Backend, filter: Option<&str>) -> Result<()> {
+    let mut arguments = vec!["test", "--package", backend.package(), "--test", "conformance"];
     if let Some(filter) = filter {
         arguments.extend(["--", filter]);
     }

@@ -45,3 +45,18 @@ fn command(arguments: &[&str]) -> Command {
     command.current_dir(root()).args(arguments);
     command
 }
+
+/// Names what is missing before a long build fails over it: zstd and the allocator of the binaries are C.
+pub(crate) fn need_c_compiler() -> Result<()> {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let found = Command::new(&compiler)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        bail!(
+            "there is no C compiler: install gcc or clang (Debian: apt-get install gcc), or name one in CC"
+        );
+    }
+    Ok(())
+}

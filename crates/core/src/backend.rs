@@ -145,9 +145,18 @@ pub struct Stats {
 
 /// What a check read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckReport {
     /// Entries.
     pub entries: u64,
     /// Records of all kinds, entries included.
     pub records: u64,
+}
+
+impl CheckReport {
+    /// A report of so many `entries` among so many `records`.
+    #[must_use]
+    pub fn new(entries: u64, records: u64) -> Self {
+        CheckReport { entries, records }
+    }
 }

@@ -23,7 +23,7 @@ const UPPER: &[&str] = &["stead-state"];
 const BACKENDS: &[&str] = &["stead-memory", "stead-embedded", "stead-redb"];
 
 /// For tests and tools only, on no floor.
-const TOOLS: &[&str] = &["stead-conformance", "stead-benches", "stead-examples", "xtask"];
+const TOOLS: &[&str] = &["stead-conformance", "stead-benches", "xtask"];
 
 /// What a crate must not pull in, whatever the way.
 const KEPT_OUT: &[(&[&str], &[&str])] = &[

@@ -40,10 +40,7 @@ pub(crate) fn check<E: Engine>(
     progress(records);
     let engine = shared.engine.read();
     engine.as_ref().ok_or_else(Error::closed)?.check()?;
-    Ok(CheckReport {
-        entries: held.header.entries,
-        records,
-    })
+    Ok(CheckReport::new(held.header.entries, records))
 }
 
 /// Looks at one record.

@@ -180,10 +180,7 @@ impl Inner {
         }
         match wrong {
             Some(message) => Err(Error::corrupt(message)),
-            None => Ok(CheckReport {
-                entries,
-                records: entries + deadlines,
-            }),
+            None => Ok(CheckReport::new(entries, entries + deadlines)),
         }
     }
 

@@ -248,9 +248,6 @@ impl State {
             records += 1;
             progress(records);
         }
-        Ok(CheckReport {
-            entries: self.entries.len() as u64,
-            records,
-        })
+        Ok(CheckReport::new(self.entries.len() as u64, records))
     }
 }
