@@ -17,10 +17,10 @@ const DEFAULT_STORE: &str = "redb:./stead-data";
 /// What a command wants of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Reads only: a store that does not exist is not made.
-    Read,
-    /// Writes: a store that does not exist is made.
-    Write,
+    /// Reads, or changes what is there: a store that does not exist is not made.
+    Find,
+    /// Writes something new: a store that does not exist is made.
+    Make,
 }
 
 /// An opened store.
@@ -45,7 +45,7 @@ pub(crate) fn which(given: Option<&str>) -> Result<String> {
 
 /// Opens the store at `url`.
 pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
-    if purpose == Purpose::Read {
+    if purpose == Purpose::Find {
         look(url)?;
     }
     let backend = stead::open(url).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
     })
 }
 
-/// Whoever only reads does not want an empty store to be made at a mistyped path.
+/// Whoever looks for something does not want an empty store to be made at a mistyped path.
 fn look(url: &str) -> Result<()> {
     let url: StoreUrl = url.parse()?;
     let place = Path::new(url.place());

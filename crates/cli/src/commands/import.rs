@@ -36,8 +36,10 @@ const COMMIT_LINES: usize = 500;
 /// A commit is also closed once it holds this much.
 const COMMIT_BYTES: usize = 4 << 20;
 
-pub(crate) async fn run(import: &Import, session: &mut Session) -> Result<()> {
-    let (source, length) = open(&import.file)?;
+/// What is read, and its length where that is known.
+pub(super) type Source = (Box<dyn Read + Send>, Option<u64>);
+
+pub(crate) async fn run(import: &Import, (source, length): Source, session: &mut Session) -> Result<()> {
     let backend = &session.store.backend;
     let limits = backend.capabilities().limits;
     let mut lines = lines::read(source, lines::longest(&limits))?;
@@ -84,7 +86,9 @@ pub(crate) async fn run(import: &Import, session: &mut Session) -> Result<()> {
         .either(&format!("{imported} entries"), &json!({"imported": imported}))
 }
 
-fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
+/// Opens the file.
+pub(super) fn open(import: &Import) -> Result<Source> {
+    let path = import.file.as_path();
     if path == Path::new("-") {
         return Ok((Box::new(std::io::stdin()), None));
     }

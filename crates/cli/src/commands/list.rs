@@ -4,8 +4,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use stead::StateScope;
-use stead::core::Direction;
-use stead::state::{ListOptions, ScopedState};
+use stead::core::{Direction, KeyRange, ReadExt};
+use stead::state::{ListOptions, ScopedState, encode_key};
 
 use super::Session;
 use crate::args;
@@ -18,7 +18,8 @@ const PAGE: usize = 256;
 
 /// Print the keys and values of a scope, in byte order
 ///
-/// One line for each: the key, a tab, the value as JSON.
+/// One line for each: the key, a tab, the value as JSON. They are read 256 at a time: each such page is of one instant, a
+/// longer list is not. `export --scope` is of one instant.
 #[derive(Args, Debug)]
 pub(crate) struct List {
     /// The scope, such as global or agent:planner
@@ -39,6 +40,8 @@ pub(crate) struct List {
 }
 
 /// Print how many keys a scope has
+///
+/// Counted in one instant.
 #[derive(Args, Debug)]
 pub(crate) struct Count {
     /// The scope, such as global or agent:planner
@@ -141,22 +144,23 @@ async fn values(scope: &ScopedState, options: &ListOptions, session: &mut Sessio
 }
 
 pub(crate) async fn count(count: &Count, session: &mut Session) -> Result<()> {
-    let scope = session.store.state.scope(count.scope.clone())?;
-    let entries = if count.prefix.is_empty() {
-        scope.count().await?
-    } else {
-        let mut pages = Pages::new(&count.prefix, None, Direction::Forward);
-        let mut entries = 0;
-        while let Some(options) = pages.next() {
-            let keys = scope.list_keys_with(&options).await?;
-            entries += keys.len() as u64;
-            pages.passed(keys.len(), keys.last().map(String::as_str));
-        }
-        entries
-    };
+    let range = range(&count.scope, &count.prefix)?;
+    let entries = session.store.backend.snapshot().await?.count(&range).await?;
     session
         .output
         .either(&entries.to_string(), &json!({"count": entries}))
+}
+
+/// The keys of `scope` that begin with `prefix`.
+fn range(scope: &StateScope, prefix: &str) -> Result<KeyRange> {
+    if !prefix.is_empty() {
+        let first = encode_key(scope, prefix)?;
+        return Ok(KeyRange::prefix(&first.partition(), first.path())?);
+    }
+    // What stands before the text of any key.
+    let any = encode_key(scope, "k")?;
+    let before = &any.path()[..any.path().len() - 1];
+    Ok(KeyRange::prefix(&any.partition(), before)?)
 }
 
 pub(crate) async fn scopes(session: &mut Session) -> Result<()> {

@@ -17,6 +17,7 @@ use crate::exit::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::store::{self, Purpose, Store};
+use crate::value::Given;
 
 /// What a command works with.
 pub(crate) struct Session {
@@ -35,13 +36,18 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         command => {
             let url = store::which(cli.store.as_deref())?;
             let interrupt = Interrupt::listen();
-            let store = store::open(&url, purpose(&command)).await?;
+            let purpose = purpose(&command);
+            let ready = tokio::select! {
+                ready = prepare(command) => ready?,
+                () = interrupt.raised() => return Err(Failure::Interrupted(None)),
+            };
+            let store = store::open(&url, purpose).await?;
             let mut session = Session {
                 store: store.clone(),
                 output,
                 interrupt,
             };
-            let result = with_store(command, &mut session).await;
+            let result = with_store(ready, &mut session).await;
             // What was printed is printed, whatever came after it.
             let flushed = session.output.flush();
             drop(session);
@@ -55,26 +61,54 @@ fn purpose(command: &Command) -> Purpose {
     match command {
         Command::Get(_)
         | Command::List(_)
+        | Command::Delete(_)
+        | Command::Touch(_)
         | Command::Count(_)
         | Command::Scopes(_)
         | Command::Watch(_)
         | Command::Export(_)
         | Command::Stats(_)
-        | Command::Check(_) => Purpose::Read,
-        _ => Purpose::Write,
+        | Command::Check(_) => Purpose::Find,
+        _ => Purpose::Make,
     }
 }
 
-async fn with_store(command: Command, session: &mut Session) -> Result<()> {
+/// A command that has what it wants from outside the store.
+enum Ready {
+    Set(set::Set, Given),
+    Import(import::Import, import::Source),
+    Other(Command),
+}
+
+/// Fetches what a command needs besides the store. Where that fails, no store is made.
+async fn prepare(command: Command) -> Result<Ready> {
+    Ok(match command {
+        Command::Set(mut command) => {
+            let given = set::read(&mut command).await?;
+            Ready::Set(command, given)
+        }
+        Command::Import(command) => {
+            let source = import::open(&command)?;
+            Ready::Import(command, source)
+        }
+        command => Ready::Other(command),
+    })
+}
+
+async fn with_store(ready: Ready, session: &mut Session) -> Result<()> {
     let interrupt = session.interrupt.clone();
-    match command {
+    match ready {
         // These end by themselves when they are interrupted, at a point that suits them.
-        Command::Apply(command) => apply::run(&command, session).await,
-        Command::Import(command) => import::run(&command, session).await,
-        Command::Export(command) => export::run(&command, session).await,
-        Command::Watch(command) => watch::run(&command, session).await,
+        Ready::Other(Command::Apply(command)) => apply::run(&command, session).await,
+        Ready::Import(command, source) => import::run(&command, source, session).await,
+        Ready::Other(Command::Export(command)) => export::run(&command, session).await,
+        Ready::Other(Command::Watch(command)) => watch::run(&command, session).await,
         // These can be left at any point: each of their writes is one batch.
-        command => tokio::select! {
+        Ready::Set(command, given) => tokio::select! {
+            result = set::run(&command, &given, session) => result,
+            () = interrupt.raised() => Err(Failure::Interrupted(None)),
+        },
+        Ready::Other(command) => tokio::select! {
             result = at_once(command, session) => result,
             () = interrupt.raised() => Err(Failure::Interrupted(None)),
         },
@@ -83,7 +117,6 @@ async fn with_store(command: Command, session: &mut Session) -> Result<()> {
 
 async fn at_once(command: Command, session: &mut Session) -> Result<()> {
     match command {
-        Command::Set(command) => set::run(command, session).await,
         Command::Get(command) => get::run(&command, session).await,
         Command::Delete(command) => change::delete(&command, session).await,
         Command::Touch(command) => change::touch(&command, session).await,
@@ -93,7 +126,8 @@ async fn at_once(command: Command, session: &mut Session) -> Result<()> {
         Command::Scopes(_) => list::scopes(session).await,
         Command::Stats(_) => check::stats(session).await,
         Command::Check(_) => check::check(session).await,
-        Command::Apply(_)
+        Command::Set(_)
+        | Command::Apply(_)
         | Command::Import(_)
         | Command::Export(_)
         | Command::Watch(_)

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde_json::json;
-use stead::core::{Conflict, Expiry, Found, Outcome, Revision, Ttl};
-use stead::state::{SetIf, SetOptions, StateClass};
+use stead::core::{Conflict, Expiry, Found, Limits, Outcome, Revision, Ttl};
+use stead::state::{SetIf, SetOptions, StateClass, encode_key};
 use stead::{Error, StateScope};
 
 use super::Session;
@@ -52,21 +52,25 @@ impl Set {
     }
 }
 
-pub(crate) async fn run(set: Set, session: &mut Session) -> Result<()> {
+/// Reads the value, and refuses what no store takes.
+pub(super) async fn read(set: &mut Set) -> Result<Given> {
+    admit(set.class.unwrap_or_default())?;
+    encode_key(&set.scope, &set.key)?;
+    let (argument, reading) = (std::mem::take(&mut set.value), set.reading);
+    // Stdin may take its time.
+    let given = tokio::task::spawn_blocking(move || reading.read(&argument, &Limits::default()));
+    Ok(given.await.map_err(lost)??)
+}
+
+pub(crate) async fn run(set: &Set, given: &Given, session: &mut Session) -> Result<()> {
     let class = set.class.unwrap_or_default();
-    admit(class)?;
     let condition = set.condition();
     let mut options = SetOptions::default().with_class(class).with_condition(condition);
     if let Some(ttl) = set.ttl {
         options = options.with_expiry(Expiry::After(ttl));
     }
-    let limits = session.store.backend.capabilities().limits;
-    let (argument, reading) = (set.value, set.reading);
-    // Stdin may take its time.
-    let given = tokio::task::spawn_blocking(move || reading.read(&argument, &limits));
-    let given = given.await.map_err(lost)??;
     let state = &session.store.state;
-    let outcome = match &given {
+    let outcome = match given {
         Given::Json(value) => state.set_with(&set.scope, &set.key, value, &options).await?,
         Given::Bytes(bytes) => {
             state

@@ -73,6 +73,24 @@ fn a_store_that_another_process_has_open() {
 }
 
 #[test]
+fn a_store_that_is_open_for_reading_only() {
+    let bench = Bench::filled();
+    let lines = bench.file("lines.jsonl", r#"{"scope":"global","key":"k","value":1}"#);
+    let url = format!("{}?read_only=true", bench.url());
+    bench.unchanged_by(|bench| {
+        for arguments in [
+            WRITE,
+            &["delete", "global", "first"],
+            &["touch", "global", "first", "--forever"],
+            &["incr", "global", "first"],
+            &["import", &lines],
+        ] {
+            Ended::of(&mut command(&url, &bench.path(""), arguments)).failed(2, &["open for reading only"]);
+        }
+    });
+}
+
+#[test]
 fn a_newer_format() {
     let bench = Bench::filled();
     let marker = bench.path("store").join("STEAD");

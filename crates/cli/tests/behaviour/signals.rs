@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 
 use serde_json::json;
 
-use crate::support::Bench;
+use crate::support::{Bench, Ended, command, json_lines};
 
 #[cfg(unix)]
 fn interrupt(child: &Child) {
@@ -92,6 +92,48 @@ fn import_keeps_what_it_has_read_and_ends() {
         }
         bench.run(&["check"]).done();
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn set_that_waits_for_its_value_ends_and_makes_no_store() {
+    let bench = Bench::new();
+    let mut child = bench.spawn(&["set", "global", "k", "-"]);
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: when all is written, it is being read, and signals are listened for.
+    stdin.write_all(&[b'x'; 500_000]).unwrap();
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(stderr_of(child), "interrupted\n");
+    drop(stdin);
+    assert!(!bench.path("store").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_demo_names_its_store_and_closes_it() {
+    let bench = Bench::new();
+    let dir = bench.path("demo");
+    let dir = dir.to_str().unwrap();
+    let mut child = bench.spawn(&["demo", "--dir", dir, "--entries", "0"]);
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut steps = stdout.lines();
+    // The next step waits for a value to expire.
+    assert!(steps.any(|line| line.unwrap().contains("contended")));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(
+        stderr_of(child),
+        format!("interrupted: the store stays: remove it with rm -r {dir}\n")
+    );
+    let url = format!("redb:{dir}");
+    let run = |arguments: &[&str]| Ended::of(&mut command(&url, &bench.path(""), arguments)).done();
+    let last = json_lines(&run(&["list", "--json", "custom:bank/demo"]));
+    let last = last.iter().filter_map(|entry| entry["revision"].as_u64()).max();
+    // A store that was closed goes on with the next revision; one that was not would leave some out. The value that was to
+    // expire may have come and gone.
+    let next = json_lines(&run(&["set", "--json", "global", "k", "1"]))[0]["revision"].as_u64();
+    assert!(next.unwrap() <= last.unwrap() + 3, "{last:?} {next:?}");
 }
 
 #[cfg(unix)]

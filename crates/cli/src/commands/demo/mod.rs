@@ -17,7 +17,7 @@ use stead::{Error, StateScope};
 use tokio::task::spawn_blocking;
 
 use self::corpus::{Corpus, Piece};
-use self::report::Report;
+use self::report::{Report, quoted};
 use super::check;
 use super::set::lost;
 use crate::encode::encode;
@@ -48,22 +48,35 @@ const COMMIT: usize = 500;
 const LIFETIME: Duration = Duration::from_millis(400);
 
 pub(crate) async fn run(demo: &Demo, output: Output, interrupt: Interrupt) -> Result<()> {
+    let dir = directory(demo)?;
+    let mut open = None;
     tokio::select! {
-        result = show(demo, output) => result,
-        () = interrupt.raised() => Err(Failure::Interrupted(None)),
+        result = show(demo, &dir, &mut open, output) => return result,
+        () = interrupt.raised() => {}
     }
+    let closed = match open {
+        Some(store) => store.backend.close().await,
+        None => Ok(()),
+    };
+    closed?;
+    let note = matches!(dir.try_exists(), Ok(true)).then(|| {
+        let dir = dir.display().to_string();
+        format!("the store stays: remove it with rm -r {}", quoted(&dir))
+    });
+    Err(Failure::Interrupted(note))
 }
 
-async fn show(demo: &Demo, output: Output) -> Result<()> {
-    let dir = directory(demo)?;
-    let url = format!("redb:{}", escaped(&dir)?);
+/// Goes through the steps. The store that is `open` is the caller's to close when this is dropped.
+async fn show(demo: &Demo, dir: &Path, open: &mut Option<Store>, output: Output) -> Result<()> {
+    let url = format!("redb:{}", escaped(dir)?);
     let mut report = Report::new(output, &url)?;
 
     let wanted = demo.entries as usize;
     let corpus = spawn_blocking(move || corpus::gather(wanted))
         .await
         .map_err(lost)??;
-    let store = store::open(&url, Purpose::Write).await?;
+    let store = store::open(&url, Purpose::Make).await?;
+    *open = Some(store.clone());
     let loaded = fill(&store, &corpus).await;
     let loaded = match loaded {
         Ok(()) => in_store(&store, &corpus, &mut report).await,
@@ -72,6 +85,7 @@ async fn show(demo: &Demo, output: Output) -> Result<()> {
     // The writer that is to be killed needs the store to itself.
     store.backend.close().await?;
     drop(store);
+    *open = None;
     loaded?;
 
     report.begin();
@@ -79,11 +93,12 @@ async fn show(demo: &Demo, output: Output) -> Result<()> {
     let killed = spawn_blocking(move || kill::run(&writer_url))
         .await
         .map_err(lost)??;
-    let store = store::open(&url, Purpose::Write).await?;
+    let store = store::open(&url, Purpose::Make).await?;
+    *open = Some(store.clone());
     let survived = after_the_kill(&store, &killed, &mut report).await;
     store.backend.close().await?;
     survived?;
-    report.end(&dir)
+    report.end(dir)
 }
 
 /// Writes the corpus.

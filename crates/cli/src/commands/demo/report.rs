@@ -1,10 +1,9 @@
 //! What the demo tells.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::exit::Result;
 use crate::output::Output;
@@ -28,14 +27,14 @@ impl Report {
             output,
             store: quoted(store),
             steps: 0,
-            begun: Instant::now(),
-            step_begun: Instant::now(),
+            begun: now(),
+            step_begun: now(),
         })
     }
 
     /// The time of the next step begins.
     pub(super) fn begin(&mut self) {
-        self.step_begun = Instant::now();
+        self.step_begun = now();
     }
 
     /// Tells of a step that is done, with commands to try it by hand: `{stead}` in them stands for the program and its
@@ -78,12 +77,17 @@ impl Report {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the demo tells how long it took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// As a shell takes it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     if text.chars().all(is_plain) {
         return text.to_owned();
