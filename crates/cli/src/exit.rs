@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 use stead::{Error, ErrorKind};
 
+use crate::sorted::Sorted;
+
 /// The exit codes. Scripts build on them: a number never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -116,7 +118,7 @@ impl Failure {
             Failure::Interrupted(note) => json!({"kind": "interrupted", "message": note}),
             Failure::Unread => return String::new(),
         };
-        json!({"error": error, "exit_code": self.exit() as u8}).to_string()
+        Sorted(&json!({"error": error, "exit_code": self.exit() as u8})).to_string()
     }
 }
 

@@ -11,6 +11,7 @@ mod lines;
 mod output;
 mod progress;
 mod record;
+mod sorted;
 mod store;
 mod usage;
 mod value;

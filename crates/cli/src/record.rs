@@ -13,6 +13,7 @@ use stead::{ErrorKind, Result};
 use crate::encode::usual_codec;
 use crate::fields::{Fields, to_base64};
 use crate::json;
+use crate::sorted::Sorted;
 
 /// How much deeper than its value a line of `import` is nested.
 const DEPTH_OF_LINE: usize = 1;
@@ -44,7 +45,7 @@ pub(crate) struct Content {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Form {
-    Value(Value),
+    Value(#[serde(serialize_with = "crate::sorted::serialize")] Value),
     /// Raw bytes, in base64.
     Bytes(String),
     /// What only its own type can read: the whole stored envelope, in base64.
@@ -108,7 +109,7 @@ impl<'a> Shown<'a> {
     /// The value on one line for people.
     pub(crate) fn text(&self) -> String {
         match &self.content.form {
-            Form::Value(value) => value.to_string(),
+            Form::Value(value) => Sorted(value).to_string(),
             Form::Bytes(base64) => format!("<bytes in base64: {base64}>"),
             Form::Envelope(_) | Form::StoredBytes(_) => {
                 "<a record that only its own type can read>".to_owned()

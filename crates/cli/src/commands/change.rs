@@ -11,6 +11,7 @@ use super::get::missing;
 use super::set::{lost_race, written};
 use crate::args;
 use crate::exit::Result;
+use crate::sorted::Sorted;
 
 /// Delete a value
 ///
@@ -103,7 +104,9 @@ pub(crate) async fn incr(incr: &Incr, session: &mut Session) -> Result<()> {
         .increment_with(&incr.scope, &incr.key, incr.by, &options)
         .await?;
     let object = json!({"value": changed.value, "revision": changed.revision.get()});
-    session.output.either(&changed.value.to_string(), &object)
+    session
+        .output
+        .either(&changed.value.to_string(), &Sorted(&object))
 }
 
 fn options(if_revision: Option<Revision>) -> ChangeOptions {

@@ -15,6 +15,7 @@ use super::Session;
 use super::set::lost;
 use crate::exit::Result;
 use crate::progress;
+use crate::sorted::Sorted;
 
 /// Print numbers about the store
 #[derive(Args, Debug)]
@@ -39,7 +40,7 @@ pub(crate) async fn stats(session: &mut Session) -> Result<()> {
             "revision": stats.revision.get(),
             "oldest_revision": stats.oldest_revision.get(),
         });
-        return session.output.json(&object);
+        return session.output.json(&Sorted(&object));
     }
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -70,7 +71,7 @@ pub(crate) async fn check(session: &mut Session) -> Result<()> {
     let (entries, records) = (report.entries, report.records);
     let text = format!("ok: {entries} entries, {values} values, {records} records");
     let object = json!({"ok": true, "entries": entries, "values": values, "records": records});
-    session.output.either(&text, &object)
+    session.output.either(&text, &Sorted(&object))
 }
 
 /// Checks the store's records and indexes, which blocks, on a thread of its own.

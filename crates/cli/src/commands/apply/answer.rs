@@ -6,6 +6,7 @@ use stead::state::decode_key;
 use stead::{Error, ErrorKind};
 
 use crate::exit::{Exit, error_json};
+use crate::sorted::Sorted;
 
 /// How a line ended.
 pub(super) enum Answer {
@@ -45,9 +46,11 @@ impl Answer {
                 format!("\"revision\":{revision}{values}")
             }
             Answer::Rejected { conflict, origin } => {
-                format!("\"conflict\":{}", shown(conflict, *origin, is_batch))
+                format!("\"conflict\":{}", Sorted(&shown(conflict, *origin, is_batch)))
             }
-            Answer::Failed(error) => format!("\"error\":{}", error_json(error, error.kind().as_str())),
+            Answer::Failed(error) => {
+                format!("\"error\":{}", Sorted(&error_json(error, error.kind().as_str())))
+            }
         };
         format!("{{\"line\":{number},{rest}}}")
     }

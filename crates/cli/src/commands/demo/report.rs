@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Result;
 use crate::output::Output;
+use crate::sorted::Sorted;
 
 /// Prints the steps as they are done.
 pub(super) struct Report {
@@ -44,7 +45,7 @@ impl Report {
         let took = self.step_begun.elapsed();
         if self.output.is_json() {
             let object = json!({"step": name, "took_ms": millis(took), "facts": facts});
-            self.output.json(&object)?;
+            self.output.json(&Sorted(&object))?;
             return self.output.flush();
         }
         self.output
@@ -72,7 +73,7 @@ impl Report {
             quoted(&dir)
         );
         let object = json!({"step": "done", "took_ms": millis(took), "dir": dir});
-        self.output.either(&text, &object)?;
+        self.output.either(&text, &Sorted(&object))?;
         self.output.flush()
     }
 }
