@@ -4,7 +4,6 @@
 
 mod footprint;
 mod index;
-mod layer;
 mod measure;
 mod memory;
 mod redb;

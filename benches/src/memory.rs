@@ -9,10 +9,10 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_executor::block_on;
+use stead_conformance::PassThrough;
 use stead_core::{Backend, BackendExt, Key, KeyRange, Partition, ReadExt, Scan, WriteBatch};
 use stead_memory::{MemoryBackend, MemoryOptions};
 
-use crate::layer::PassThrough;
 use crate::measure::{median, pair, shuffled, time};
 use crate::report::Report;
 

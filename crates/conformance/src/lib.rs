@@ -47,8 +47,10 @@
 mod cases;
 mod harness;
 pub mod oracle;
+mod pass_through;
 pub mod reference;
 mod support;
 
 pub use harness::{Offers, OpenOptions, Place, Subject, Verdict, main, run, verdicts};
 pub use libtest_mimic::{Arguments, Conclusion};
+pub use pass_through::PassThrough;

@@ -1,17 +1,23 @@
-//! The conformance suite on the store in memory.
+//! The conformance suite on the store in memory, alone and under five layers that only forward.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use stead_conformance::{Offers, OpenOptions, Place, Subject};
-use stead_core::{Backend, Capabilities, Durability, Extent, Limits, Reply, Strength};
+use stead_conformance::{Offers, OpenOptions, PassThrough, Place, Subject};
+use stead_core::{Backend, Capabilities, Durability, Extent, Layer, Limits, Reply, Strength};
 use stead_memory::{MemoryBackend, MemoryOptions};
 
-struct Memory;
+struct Memory {
+    layers: usize,
+}
 
 impl Subject for Memory {
     fn name(&self) -> String {
-        "memory".into()
+        if self.layers == 0 {
+            "memory".into()
+        } else {
+            "memory-layered".into()
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -49,10 +55,20 @@ impl Subject for Memory {
         if let Some(entries) = wanted.capacity_entries {
             options = options.with_capacity_entries(entries);
         }
-        Reply::ready(Arc::new(MemoryBackend::new(options)))
+        let mut store: Arc<dyn Backend> = Arc::new(MemoryBackend::new(options));
+        for _ in 0..self.layers {
+            store = match PassThrough::layer().wrap(store) {
+                Ok(wrapped) => wrapped,
+                Err(error) => return Reply::fail(error),
+            };
+        }
+        Reply::ready(store)
     }
 }
 
 fn main() -> ExitCode {
-    stead_conformance::main(vec![Arc::new(Memory)])
+    stead_conformance::main(vec![
+        Arc::new(Memory { layers: 0 }),
+        Arc::new(Memory { layers: 5 }),
+    ])
 }

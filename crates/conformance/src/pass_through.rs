@@ -1,17 +1,35 @@
-//! A layer that only forwards, to measure what a layer costs.
+//! A layer that only forwards.
 
 use std::sync::Arc;
 
 use stead_core::{
-    Backend, Capabilities, CheckReport, Cursor, Entry, Key, Outcome, Read, Reply, Result, Scan, Snapshot,
-    Stats, WatchSpec, Watcher, WriteBatch,
+    Backend, Capabilities, CheckReport, Cursor, Entry, Key, Layer, Outcome, Read, Reply, Result, Scan,
+    Snapshot, Stats, WatchSpec, Watcher, WriteBatch,
 };
 
-pub(crate) struct PassThrough(Arc<dyn Backend>);
+/// A layer that forwards everything: the least that a layer does, for running the suite through one and for measuring
+/// what one costs. A good place to start a layer from.
+pub struct PassThrough(Arc<dyn Backend>);
 
 impl PassThrough {
-    pub(crate) fn new(inner: Arc<dyn Backend>) -> Self {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Backend>) -> Self {
         PassThrough(inner)
+    }
+
+    /// The layer, to put into a stack.
+    #[must_use]
+    pub fn layer() -> impl Layer {
+        PassThroughLayer
+    }
+}
+
+struct PassThroughLayer;
+
+impl Layer for PassThroughLayer {
+    fn wrap(&self, inner: Arc<dyn Backend>) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(PassThrough::new(inner)))
     }
 }
 
