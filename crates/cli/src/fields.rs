@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use stead::codec::{Codec, StateClass};
-use stead::core::{Expect, Expiry, Limits, RequestId, Revision, Timestamp, Ttl, parse_duration};
+use stead::core::{
+    Clock, Expect, Expiry, Limits, RequestId, Revision, SystemClock, Timestamp, Ttl, parse_duration,
+};
 use stead::{Error, Result, StateScope};
 
 use crate::encode::{accept, encode};
@@ -92,6 +94,15 @@ impl Fields {
 
     /// What `ttl` or `deadline_ms` says of the deadline; a `ttl` of null asks for none.
     pub(crate) fn expiry(&mut self) -> Result<Option<Expiry>> {
+        let expiry = self.wanted_expiry()?;
+        if let Some(expiry) = expiry {
+            // What the store would refuse at the commit is refused here, where the line is known.
+            expiry.resolve(SystemClock.now(), None)?;
+        }
+        Ok(expiry)
+    }
+
+    fn wanted_expiry(&mut self) -> Result<Option<Expiry>> {
         let ttl = self.take("ttl");
         let deadline = self.number("deadline_ms")?;
         match (ttl, deadline) {
@@ -200,6 +211,8 @@ mod tests {
             json!({"ttl": "-5m"}),
             json!({"ttl": -5}),
             json!({"ttl": "18446744073709551616ms"}),
+            json!({"ttl": "18446744073709551614ms"}),
+            json!({"deadline_ms": u64::MAX}),
             json!({"deadline_ms": -1}),
             json!({"deadline_ms": 1.5}),
             json!({"ttl": "5m", "deadline_ms": 9}),

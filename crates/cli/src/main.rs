@@ -20,10 +20,23 @@ use std::process::ExitCode;
 
 use crate::exit::{Exit, Failure};
 
+/// A damaged file can make redb panic. The store catches that and gives an error, which is what users read; what the
+/// hook would print before it is noise, and breaks `--json`. A panic of anybody else is a bug and is shown.
+fn quiet_caught_panics() {
+    let shown = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let file = panic.location().map_or("", |place| place.file());
+        if !file.contains("/redb-") {
+            shown(panic);
+        }
+    }));
+}
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    quiet_caught_panics();
     let cli = match usage::parse() {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),

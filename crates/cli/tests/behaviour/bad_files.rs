@@ -27,6 +27,8 @@ fn a_file_broken_in_line_7_000_leaves_the_lines_before_it() {
         r#"{"scope":"global","key":"line/07000","value":"#,
         "nonsense",
         "[1, 2]",
+        r#"{"scope":"global","key":"line/07000","value":1,"deadline_ms":18446744073709551615}"#,
+        r#"{"scope":"global","key":"line/07000","value":1,"ttl":"18446744073709551614ms"}"#,
         r#"{"scope":"nowhere","key":"line/07000","value":1}"#,
         "{\"scope\":\"global\",\"key\":\"line/07000\",\"value\":\"\u{fffd}",
     ] {
@@ -125,4 +127,30 @@ fn random_bytes_are_no_lines() {
             .run(&["import", bench.path("store").to_str().unwrap()])
             .failed(2, &[]);
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn export_takes_the_place_of_files_only_and_keeps_their_mode() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let bench = Bench::filled();
+    let private = bench.file("private.jsonl", "old");
+    fs::set_permissions(&private, Permissions::from_mode(0o600)).unwrap();
+    bench.run(&["export", &private]).done();
+    assert_eq!(
+        fs::metadata(&private).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_ne!(fs::read_to_string(&private).unwrap(), "old");
+
+    let target = bench.file("target.jsonl", "untouched");
+    let link = bench.path("link.jsonl");
+    symlink(&target, &link).unwrap();
+    bench
+        .run(&["export", link.to_str().unwrap()])
+        .failed(2, &["not a regular file"]);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
