@@ -77,6 +77,7 @@ impl Inner {
         {
             return Ok(outcome);
         }
+        let before = state.ordered.revision;
         let outcome = self.decide(&mut state, batch, &mut garbage)?;
         if let Some((id, fingerprint)) = request {
             state
@@ -84,10 +85,13 @@ impl Inner {
                 .requests
                 .remember(id.clone(), fingerprint, outcome.clone());
         }
+        let is_new = state.ordered.revision > before;
         let deadlines = !state.books.deadlines.is_empty();
         drop(state);
-        self.signal.notify();
-        self.sweeper.want(deadlines);
+        if is_new {
+            self.signal.notify();
+            self.sweeper.want(deadlines);
+        }
         Ok(outcome)
     }
 
@@ -212,34 +216,10 @@ impl Inner {
         let visible = old.filter(|old| !old.expired).map(|old| old.deadline);
         let (key, settled) = settle(group, visible, now)?;
         let (new, kind) = match (settled, old) {
-            (
-                Settled::Put {
-                    value: Some(value),
-                    deadline,
-                },
-                _,
-            ) => (
-                Some(New {
-                    value: Value::Given(value),
-                    deadline,
-                }),
-                ChangeKind::Put,
-            ),
-            (
-                Settled::Put {
-                    value: None,
-                    deadline,
-                },
-                _,
-            ) => {
-                let kept = there.expect("only a visible entry keeps its value").clone();
-                (
-                    Some(New {
-                        value: Value::Kept(kept),
-                        deadline,
-                    }),
-                    ChangeKind::Put,
-                )
+            (Settled::Put { value, deadline }, _) => {
+                let kept = || there.expect("only a visible entry keeps its value").clone();
+                let value = value.map_or_else(|| Value::Kept(kept()), Value::Given);
+                (Some(New { value, deadline }), ChangeKind::Put)
             }
             (Settled::Absent, None) | (Settled::Unchanged, _) => return Ok(None),
             (Settled::Absent, Some(old)) if old.expired => (None, ChangeKind::Expired),
@@ -294,7 +274,7 @@ fn install(
         let key = effect.key.as_bytes();
         let new = effect.new.as_ref();
         let new = new.map(|new| Entry::with_prefix(key, new.value.bytes(), revision, new.deadline));
-        state.books.account(effect.old, new.as_ref());
+        state.books.account(key, effect.old, new.as_ref());
         let replaced = if let Some(new) = new {
             drop(state.ordered.tree.insert(new.clone()));
             shards.insert(effect.place, new)
@@ -302,18 +282,7 @@ fn install(
             drop(state.ordered.tree.remove(key));
             shards.remove(effect.place, key)
         };
-        if let Some(replaced) = replaced {
-            if let Some(deadline) = replaced.deadline() {
-                let still = effect
-                    .new
-                    .as_ref()
-                    .is_some_and(|new| new.deadline == Some(deadline));
-                if !still {
-                    state.books.deadlines.remove(&(deadline, Box::from(key)));
-                }
-            }
-            garbage.push(replaced);
-        }
+        garbage.extend(replaced);
         changes.push(Change {
             key: effect.key.clone(),
             kind: effect.kind,
@@ -325,7 +294,17 @@ fn install(
 }
 
 impl Books {
-    fn account(&mut self, old: Option<Old>, new: Option<&Entry>) {
+    fn account(&mut self, key: &[u8], old: Option<Old>, new: Option<&Entry>) {
+        let old_deadline = old.and_then(|old| old.deadline);
+        let new_deadline = new.and_then(Entry::deadline);
+        if old_deadline != new_deadline {
+            if let Some(deadline) = old_deadline {
+                self.deadlines.remove(&(deadline, Box::from(key)));
+            }
+            if let Some(deadline) = new_deadline {
+                self.deadlines.insert((deadline, Box::from(key)));
+            }
+        }
         if let Some(old) = old {
             self.entries -= 1;
             self.bytes -= old.size;
@@ -334,9 +313,6 @@ impl Books {
         if let Some(new) = new {
             self.entries += 1;
             self.bytes += size(new);
-            if let Some(deadline) = new.deadline() {
-                self.deadlines.insert((deadline, Box::from(new.prefix())));
-            }
         }
     }
 }

@@ -64,12 +64,7 @@ impl Shards {
     /// The entry under `key`, whether or not its deadline has passed.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
-        self.get_at(self.place(key), key)
-    }
-
-    /// The entry under `key`, whose place is known.
-    #[inline]
-    pub(crate) fn get_at(&self, place: Place, key: &[u8]) -> Option<Entry> {
+        let place = self.place(key);
         let table = self.shards[place.shard].table.read();
         table.find(place.hash, |entry| entry.prefix() == key).cloned()
     }

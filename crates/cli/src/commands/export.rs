@@ -156,22 +156,14 @@ struct Draft {
 impl Draft {
     fn create(path: &Path) -> Result<Self> {
         // The draft takes the place of a file, never of a device, a pipe or what a link points to.
-        match fs::symlink_metadata(path) {
-            Ok(there) if !there.is_file() => {
-                return Err(
-                    Error::invalid("not a regular file; name another, or export to stdout")
-                        .with("file", path.display())
-                        .into(),
-                );
-            }
-            Ok(there) => return Self::create_like(path, Some(there.permissions())),
-            Err(_) => {}
+        let there = fs::symlink_metadata(path).ok();
+        if there.as_ref().is_some_and(|there| !there.is_file()) {
+            return Err(
+                Error::invalid("not a regular file; name another, or export to stdout")
+                    .with("file", path.display())
+                    .into(),
+            );
         }
-        Self::create_like(path, None)
-    }
-
-    /// With the permissions of the file that it replaces, if there is one.
-    fn create_like(path: &Path, permissions: Option<fs::Permissions>) -> Result<Self> {
         let mut name = path
             .file_name()
             .ok_or_else(|| Error::invalid("the path names no file").with("file", path.display()))?
@@ -179,8 +171,8 @@ impl Draft {
         name.push(format!(".{}.part", std::process::id()));
         let draft = path.with_file_name(name);
         let file = File::create_new(&draft).map_err(|cause| unwritable(path, cause))?;
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions)
+        if let Some(there) = there {
+            file.set_permissions(there.permissions())
                 .map_err(|cause| unwritable(path, cause))?;
         }
         Ok(Draft {
