@@ -9,21 +9,33 @@ use crate::run::{cargo_output, root};
 const FLOORS: &[&[&str]] = &[
     &["stead-core"],
     &["stead-codec"],
-    &["stead-memory", "stead-embedded", "stead-redb"],
+    BACKENDS,
     &["stead-state"],
     &["stead"],
     &["stead-cli"],
 ];
 
 /// The edges inside a floor: the thin engines implement the embedded kit.
-const WITHIN: &[(&str, &str)] = &[("stead-redb", "stead-embedded")];
+const WITHIN: &[(&str, &str)] = &[
+    ("stead-fjall", "stead-embedded"),
+    ("stead-redb", "stead-embedded"),
+    ("stead-rocksdb", "stead-embedded"),
+    ("stead-sled", "stead-embedded"),
+];
 
 /// Edges to lower floors that are forbidden all the same: domain crates know traits, not backends.
 const UPPER: &[&str] = &["stead-state"];
-const BACKENDS: &[&str] = &["stead-memory", "stead-embedded", "stead-redb"];
+const BACKENDS: &[&str] = &[
+    "stead-embedded",
+    "stead-fjall",
+    "stead-memory",
+    "stead-redb",
+    "stead-rocksdb",
+    "stead-sled",
+];
 
 /// For tests and tools only, on no floor.
-const TOOLS: &[&str] = &["stead-conformance", "stead-benches", "xtask"];
+const TOOLS: &[&str] = &["stead-benches", "stead-conformance", "stead-lab", "xtask"];
 
 /// What a crate must not pull in, whatever the way.
 const KEPT_OUT: &[(&[&str], &[&str])] = &[
@@ -32,9 +44,11 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
         &["tokio", "redb", "sled", "rocksdb", "async-trait", "serde"],
     ),
     (&["--package", "stead-memory"], &["tokio", "redb", "serde"]),
+    (&["--package", "stead-sled"], &["zstd-sys"]),
+    (&["--package", "stead-fjall"], &["zstd-sys", "cc"]),
     (
         &["--package", "stead-embedded"],
-        &["redb", "serde_json", "stead-codec"],
+        &["redb", "sled", "rocksdb", "fjall", "serde_json", "stead-codec"],
     ),
     (
         &[
@@ -48,7 +62,13 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
     ),
     (
         &["--package", "stead"],
-        &["rocksdb", "librocksdb-sys", "openssl-sys", "stead-conformance"],
+        &[
+            "rocksdb",
+            "librocksdb-sys",
+            "bindgen",
+            "openssl-sys",
+            "stead-conformance",
+        ],
     ),
 ];
 

@@ -1,0 +1,1 @@
+//! The RocksDB engine of Stead.

@@ -1,0 +1,3 @@
+//! The fault laboratory.
+
+fn main() {}
