@@ -12,6 +12,7 @@ mod commit;
 mod committer;
 mod counters;
 mod cursor;
+mod directory;
 mod effects;
 mod engine;
 mod format;
@@ -28,6 +29,7 @@ mod url;
 mod view;
 mod write_set;
 
+pub use directory::{DirectoryLock, StoreDirectory, file_error, locked_error};
 pub use engine::{Engine, Keyspace, View, Visit};
 pub use options::EmbeddedOptions;
 pub use store::Embedded;

@@ -48,7 +48,7 @@ impl RedbEngine {
     }
 
     fn open_files(config: &RedbConfig, files: &Files) -> Result<Self> {
-        files.prepare(!config.is_read_only())?;
+        files.directory.prepare(!config.is_read_only())?;
         let mut builder = Builder::new();
         builder.set_cache_size(config.cache_bytes());
         let database = if config.is_read_only() {
@@ -60,7 +60,7 @@ impl RedbEngine {
             let database = open_writable(&mut builder, files)?;
             make_tables(&database)
                 .map_err(|error| error.with("file", files.data.display()).during("open"))?;
-            files.mark()?;
+            files.directory.mark()?;
             Handle::Writable(database)
         };
         Ok(RedbEngine {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
 use stead_core::{Error, Result};
+use stead_embedded::{file_error, locked_error};
 
 /// Runs `call`, and makes an error of a panic: redb trusts its pages in places, and gives up over damaged ones.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -26,7 +27,7 @@ pub(crate) fn storage(error: StorageError) -> Error {
         StorageError::ValueTooLarge(size) => {
             Error::invalid("a record is larger than redb can hold").with("size_bytes", size)
         }
-        StorageError::Io(cause) => io_error("the disk failed", cause),
+        StorageError::Io(cause) => file_error("the disk failed", cause),
         StorageError::PreviousIo => {
             Error::unavailable("the disk failed before; open the store anew").because(error)
         }
@@ -60,7 +61,7 @@ pub(crate) fn commit(error: CommitError) -> Error {
 /// A failure to open the file at `path`.
 pub(crate) fn database(error: DatabaseError, path: &Path) -> Error {
     let error = match error {
-        DatabaseError::DatabaseAlreadyOpen => return locked(path),
+        DatabaseError::DatabaseAlreadyOpen => return locked_error(path),
         DatabaseError::RepairAborted => {
             Error::unavailable("the store was not closed cleanly; open it once for writing, which repairs it")
         }
@@ -83,30 +84,7 @@ pub(crate) fn file(cause: io::Error, path: &Path) -> Error {
             Error::corrupt("the file is damaged or no redb file; restore the store from a backup")
                 .because(cause)
         }
-        _ => io_error("cannot open the store's file", cause),
+        _ => file_error("cannot open the store's file", cause),
     };
     error.with("file", path.display()).during("open")
-}
-
-/// Another handle holds the lock.
-pub(crate) fn locked(path: &Path) -> Error {
-    Error::unavailable(
-        "the store is open elsewhere, in another process or this one; close it there, or choose another path",
-    )
-    .with("locked_file", path.display())
-    .during("open")
-}
-
-pub(crate) fn io_error(what: &'static str, cause: io::Error) -> Error {
-    let error = match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            Error::full("there is no room left on the disk; make room")
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Error::unavailable(
-            "the operating system does not let this user write there; check who owns the path, or open the store \
-             for reading only",
-        ),
-        _ => Error::unavailable(what),
-    };
-    error.with("reason", cause.kind()).because(cause)
 }
