@@ -56,5 +56,5 @@ pub use revision::Revision;
 pub use scan::{Cursor, Direction, Item, Page, Scan};
 pub use time::{Timestamp, Ttl};
 pub use units::{parse_bytes, parse_duration};
-pub use url::StoreUrl;
+pub use url::{StoreUrl, nearest};
 pub use watch::{WatchEvent, WatchFrom, WatchSpec, Watcher};

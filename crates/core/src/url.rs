@@ -110,7 +110,7 @@ impl StoreUrl {
     ///
     /// # Errors
     ///
-    /// `Invalid`, naming the option and those that there are.
+    /// `Invalid`, naming the option, the nearest known one and those that there are.
     pub fn finish(self) -> Result<()> {
         let Some(unknown) = self.options.keys().next() else {
             return Ok(());
@@ -120,10 +120,14 @@ impl StoreUrl {
         } else {
             self.known.join(", ")
         };
-        Err(Error::invalid("unknown option in the store's URL")
+        let error = Error::invalid("unknown option in the store's URL")
             .with("option", unknown.escape_default())
-            .with("scheme", &self.scheme)
-            .with("known_options", known))
+            .with("scheme", &self.scheme);
+        let error = match nearest(unknown, self.known.iter().copied()) {
+            Some(near) => error.with("did_you_mean", near),
+            None => error,
+        };
+        Err(error.with("known_options", known))
     }
 }
 
@@ -161,6 +165,25 @@ impl FromStr for StoreUrl {
             known: Vec::new(),
         })
     }
+}
+
+/// The known name that is most like `name`, if any is near enough to be what was meant.
+///
+/// ```
+/// use stead_core::nearest;
+///
+/// assert_eq!(nearest("cahce", ["cache", "compression"]), Some("cache"));
+/// assert_eq!(nearest("port", ["cache", "compression"]), None);
+/// ```
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // By Jaro and Winkler: one for equal names, and 0.7 for two that share about two thirds of their letters.
+    known
+        .into_iter()
+        .map(|one| (strsim::jaro_winkler(name, one), one))
+        .filter(|(likeness, _)| *likeness >= 0.7)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, one)| one)
 }
 
 /// Shows the scheme and the place. Options may hold secrets.
@@ -205,7 +228,8 @@ mod tests {
         let mut url: StoreUrl = "memory:?cpacity=1".parse().unwrap();
         assert_eq!(url.take("capacity"), None);
         let error = url.finish().unwrap_err().to_string();
-        let wanted = "unknown option in the store's URL: option=cpacity scheme=memory known_options=capacity";
+        let wanted = "unknown option in the store's URL: option=cpacity scheme=memory did_you_mean=capacity \
+                      known_options=capacity";
         assert_eq!(error, wanted);
     }
 

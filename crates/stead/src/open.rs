@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stead_core::{Backend, Error, Result, StoreUrl};
+use stead_core::{Backend, Error, Result, StoreUrl, nearest};
 
 /// Opens the store at `url`, such as `memory:` or `redb:./data?durability=durable`.
 ///
@@ -37,11 +37,17 @@ pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
         }
         #[cfg(feature = "redb")]
         "redb" => stead_redb::open_url(url).await,
-        scheme => Err(Error::unsupported(
-            "no backend for this scheme is compiled in; use one that is, or switch its feature on",
-        )
-        .with("scheme", scheme)
-        .with("compiled_in", SCHEMES.join(", "))),
+        scheme => {
+            let error = Error::unsupported(
+                "no backend for this scheme is compiled in; use one that is, or switch its feature on",
+            )
+            .with("scheme", scheme);
+            let error = match nearest(scheme, SCHEMES.iter().copied()) {
+                Some(near) => error.with("did_you_mean", near),
+                None => error,
+            };
+            Err(error.with("compiled_in", SCHEMES.join(", ")))
+        }
     }
 }
 

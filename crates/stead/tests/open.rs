@@ -49,13 +49,14 @@ fn wrong_urls_are_refused_with_what_to_do() {
     let cases = [
         ("data", ErrorKind::Invalid, "scheme"),
         ("etcd:somewhere", ErrorKind::Unsupported, "memory, redb"),
+        ("rebd:./x", ErrorKind::Unsupported, "did_you_mean=redb"),
         ("memory:place", ErrorKind::Invalid, "memory:"),
         ("memory:?capacity=big", ErrorKind::Invalid, "option=capacity"),
         ("redb:", ErrorKind::Invalid, "redb:./data"),
         (
             "redb:./x?durabilty=durable",
             ErrorKind::Invalid,
-            "known_options=cache, durability",
+            "did_you_mean=durability known_options=cache, durability",
         ),
         ("redb:./x?flush=soon", ErrorKind::Invalid, "option=flush"),
     ];
