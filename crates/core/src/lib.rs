@@ -25,12 +25,22 @@ mod key;
 pub mod kit;
 mod limits;
 mod outcome;
+#[cfg(stead_planted)]
+#[doc(hidden)]
+pub mod planted;
+#[cfg(not(stead_planted))]
+mod planted;
 mod random;
 mod range;
 mod reply;
 mod request;
 mod revision;
 mod scan;
+#[cfg(stead_shuttle)]
+#[doc(hidden)]
+pub mod sync;
+#[cfg(not(stead_shuttle))]
+mod sync;
 mod time;
 mod units;
 mod url;

@@ -1,16 +1,16 @@
 //! Group commit: judge in order, write once, publish, then tell everybody.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
 use stead_core::{Error, Fingerprint, Outcome, Result, Revision, WriteBatch};
 use tokio::sync::oneshot::Sender;
 
 use crate::format::HEADER_KEY;
 use crate::group::{Group, Verdict};
+use crate::planted::{announce, planted};
 use crate::queue::{Waiting, Work};
 use crate::shared::{Core, Shared, failed_write};
+use crate::sync::{MutexGuard, Ordering};
 use crate::trim::SWEEP_LIMIT;
 use crate::view::{Held, read_header};
 use crate::{Engine, Keyspace};
@@ -64,11 +64,11 @@ impl<E: Engine> Shared<E> {
         let mut core = self.core.try_lock()?;
         // What waits was handed over earlier. Work is taken from the queue only under this lock, so nothing can be on
         // its way between the two.
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() && !planted("queue-overtaken") {
             return None;
         }
         let result = self.open_group(&mut core).and_then(|mut group| {
-            if group.header.revision >= group.header.ceiling {
+            if group.header.revision >= group.header.ceiling && !planted("reserve-ignored") {
                 return Ok(None);
             }
             let verdict = group.judge(batch, fingerprint)?;
@@ -83,8 +83,9 @@ impl<E: Engine> Shared<E> {
 
     /// Commits what waits in the queue, as far as it fits in one commit. Returns whether anything waited.
     pub(crate) fn commit_queued(&self) -> bool {
+        let early = planted("taken-unlocked").then(|| self.queue.take(GROUP_BATCHES, GROUP_BYTES));
         let mut core = self.core.lock();
-        let work = self.queue.take(GROUP_BATCHES, GROUP_BYTES);
+        let work = early.unwrap_or_else(|| self.queue.take(GROUP_BATCHES, GROUP_BYTES));
         if work.is_empty() {
             return false;
         }
@@ -119,6 +120,9 @@ impl<E: Engine> Shared<E> {
                     answers.push(Answer::Sync(done, Ok(())));
                 }
             }
+        }
+        if planted("acknowledged-early") {
+            answers.drain(..).for_each(Answer::send);
         }
         match self.commit(core, group, sync) {
             Ok(()) => answers,
@@ -158,6 +162,7 @@ impl<E: Engine> Shared<E> {
         if group.is_idle() && !sync {
             return Ok(());
         }
+        announce(self, &group);
         core.busy = true;
         let result = self.write(core, &mut group, sync);
         core.busy = false;
@@ -176,8 +181,8 @@ impl<E: Engine> Shared<E> {
         let _ = group.trim_changes(self.options.change_retention);
         let _ = group.trim_requests(self.options.request_retention, TRIM_REQUESTS);
         // A revision above the ceiling may be handed out only together with a higher ceiling that lasts.
-        let sync = sync || group.header.revision > group.header.ceiling;
-        if sync {
+        let beyond = group.header.revision > group.header.ceiling;
+        if sync || beyond {
             let reserve = self.options.revision_reserve;
             group.header.ceiling = Revision::new(group.header.revision.get().saturating_add(reserve));
         }
@@ -186,7 +191,13 @@ impl<E: Engine> Shared<E> {
             .put(Keyspace::Meta, HEADER_KEY.to_vec(), group.header.encode());
         let engine = self.engine.read();
         let engine = engine.as_ref().ok_or_else(Error::closed)?;
-        engine.commit(&group.writes, sync)?;
+        let sync = (sync || (beyond && !planted("reserve-ignored"))) && !planted("fsync-skipped");
+        let committed = engine.commit(&group.writes, sync);
+        if committed.is_err() && planted("write-retried") {
+            engine.commit(&group.writes, sync)?;
+        } else {
+            committed?;
+        }
         let view = engine.view()?;
         debug_assert_eq!(
             read_header(&view).ok().flatten(),
@@ -203,7 +214,7 @@ impl<E: Engine> Shared<E> {
     fn publish(&self, core: &mut Core<E::View>, group: Group<E::View>, held: Held<E::View>, sync: bool) {
         let held = Arc::new(held);
         core.held = Some(Arc::clone(&held));
-        core.dirty = !sync;
+        core.dirty = !sync && !planted("dirt-forgotten");
         self.counters.commits.fetch_add(group.commits, Ordering::Relaxed);
         self.counters.expired.fetch_add(group.expired, Ordering::Relaxed);
         // Readers go by the revision below, so they find nothing in the ring before its entries can be read.
@@ -295,7 +306,7 @@ impl<E: Engine> Shared<E> {
         core.busy = true;
         let engine = self.engine.read();
         let result = match engine.as_ref() {
-            Some(engine) => engine.commit(&group.writes, true),
+            Some(engine) => engine.commit(&group.writes, !planted("close-unsynced")),
             None => Err(Error::closed()),
         };
         core.busy = false;
@@ -317,7 +328,7 @@ fn judge_waiting<V: crate::View>(group: &mut Group<V>, waiting: Waiting, dirty: 
         && match &verdict {
             Ok(Verdict::New(_)) => true,
             // The first of its name may have been buffered, and may be in this very group.
-            Ok(Verdict::Known(_)) => dirty || !group.is_idle(),
+            Ok(Verdict::Known(_)) => (dirty || !group.is_idle()) && !planted("repeat-unsynced"),
             Ok(Verdict::Idle(_)) | Err(_) => false,
         };
     (

@@ -1,14 +1,15 @@
 //! The one thread of a store: it commits what waits, and looks after the store.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use stead_core::{Error, Result, Timestamp};
 
+use crate::planted::planted;
 use crate::queue::Work;
 use crate::shared::Shared;
+use crate::sync::Ordering;
+use crate::sync::thread::{self, JoinHandle};
 use crate::{EmbeddedOptions, Engine};
 
 /// How long the close waits for reads under way, and how often it looks.
@@ -38,6 +39,9 @@ fn run<E: Engine>(shared: &Shared<E>) {
         let woken = shared.queue.wait(at_most);
         if woken.timed_out {
             pace.waited(at_most);
+        }
+        if woken.closing && planted("close-drops-queue") {
+            return;
         }
         while shared.commit_queued() {
             pace.commits += 1;

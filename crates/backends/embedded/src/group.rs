@@ -14,6 +14,7 @@ use crate::format::{
     DataRecord, Header, Remembered, change_key, data_record_bytes, encode_changes, encode_data, expiry_key,
     order_key, request_key,
 };
+use crate::planted::{planted, split};
 use crate::view::Held;
 use crate::{Keyspace, View, WriteSet};
 
@@ -73,7 +74,9 @@ impl<V: View> Group<V> {
         key: &[u8],
         mut decode: impl FnMut(&[u8]) -> Result<T>,
     ) -> Result<Option<T>> {
-        if let Some(written) = self.writes.get(space, key) {
+        if let Some(written) = self.writes.get(space, key)
+            && !planted("judged-by-view")
+        {
             return written.map(decode).transpose();
         }
         let mut decoded = None;
@@ -102,7 +105,9 @@ impl<V: View> Group<V> {
                 Outcome::Committed(revision)
             }
         };
-        if let (Some(id), Some(fingerprint)) = (batch.id(), fingerprint) {
+        if let (Some(id), Some(fingerprint)) = (batch.id(), fingerprint)
+            && !planted("request-forgotten")
+        {
             let remembered = Remembered {
                 sequence: self.header.next_request,
                 time: self.now,
@@ -133,7 +138,9 @@ impl<V: View> Group<V> {
         })?;
         match remembered {
             None => Ok(None),
-            Some(first) if first.fingerprint == *fingerprint => Ok(Some(first.outcome)),
+            Some(first) if first.fingerprint == *fingerprint || planted("request-unread") => {
+                Ok(Some(first.outcome))
+            }
             Some(_) => Err(Error::conflict(
                 "the request id was used for another batch; give each batch an id of its own",
             )),
@@ -169,7 +176,9 @@ impl<V: View> Group<V> {
                 After::Written { deadline, .. } => *deadline,
             };
             self.remove_deadline(before.deadline, kept, bytes);
-            self.header.entries = self.header.entries.saturating_sub(1);
+            if !planted("overwrite-counted") {
+                self.header.entries = self.header.entries.saturating_sub(1);
+            }
             self.header.bytes = self.header.bytes.saturating_sub(before.bytes);
             self.expired += u64::from(before.expired);
         }
@@ -184,7 +193,9 @@ impl<V: View> Group<V> {
         };
         self.header.entries += 1;
         self.header.bytes += data_record_bytes(bytes, &value);
-        if let Some(deadline) = deadline {
+        if let Some(deadline) = deadline
+            && !planted("deadline-unindexed")
+        {
             self.writes
                 .put(Keyspace::Expiry, expiry_key(deadline, bytes), Vec::new());
         }
@@ -201,19 +212,23 @@ impl<V: View> Group<V> {
     fn remove_deadline(&mut self, old: Option<Timestamp>, new: Option<Timestamp>, key: &[u8]) {
         if let Some(old) = old
             && Some(old) != new
+            && !planted("old-deadline-kept")
         {
             self.writes.delete(Keyspace::Expiry, expiry_key(old, key));
         }
     }
 
-    fn take_in_changes(&mut self, set: ChangeSet) {
+    fn take_in_changes(&mut self, mut set: ChangeSet) {
+        if planted("last-change-dropped") {
+            set.changes.pop();
+        }
         if set.changes.is_empty() {
             return;
         }
         let key = change_key(set.revision).to_vec();
         self.writes.put(Keyspace::Changes, key, encode_changes(&set));
         self.header.change_sets += 1;
-        self.sets.push(set);
+        self.sets.extend(split(set));
     }
 
     /// Removes entries that are past their deadline, as one batch of its own.
@@ -236,7 +251,9 @@ impl<V: View> Group<V> {
             });
         }
         changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        self.take_in_changes(ChangeSet { revision, changes });
+        if !planted("sweep-untold") {
+            self.take_in_changes(ChangeSet { revision, changes });
+        }
         Ok(())
     }
 }
@@ -247,7 +264,7 @@ impl<V: View> Lookup for Group<V> {
         let now = self.now;
         let revision = self.read(Keyspace::Data, bytes, |record| {
             let record = DataRecord::decode(bytes, record)?;
-            Ok((!record.is_expired(now)).then_some(record.revision))
+            Ok((!record.is_expired(now) || planted("expired-present")).then_some(record.revision))
         })?;
         Ok(revision.flatten())
     }

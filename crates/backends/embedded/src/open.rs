@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stead_core::{Direction, Error, Result, Revision};
 
 use crate::format::{HEADER_KEY, Header};
+use crate::planted::{forget_requests, planted};
 use crate::shared::Shared;
 use crate::view::{Held, read_header};
 use crate::{EmbeddedOptions, Engine, Keyspace, View, WriteSet};
@@ -30,10 +31,13 @@ pub(crate) fn open<E: Engine>(engine: E, options: EmbeddedOptions) -> Result<Sha
     drop(view);
     let mut header = found.unwrap_or_else(|| Header::new(options.random.next_u128()));
     // Whatever was handed out before a crash lies at or below the ceiling. After a clean close it is the revision itself.
-    header.revision = header.ceiling;
+    if !planted("revision-reused") {
+        header.revision = header.ceiling;
+    }
     let reserve = options.revision_reserve;
     header.ceiling = Revision::new(header.revision.get().saturating_add(reserve));
     let mut writes = WriteSet::new();
+    forget_requests(&engine.view()?, &mut header, &mut writes)?;
     writes.put(Keyspace::Meta, HEADER_KEY.to_vec(), header.encode());
     engine.commit(&writes, true)?;
     let view = engine.view()?;

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use stead_core::{Error, Fingerprint, Mutation, Outcome, Result, WriteBatch};
 use tokio::sync::oneshot::Sender;
+
+use crate::planted::planted;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// A batch that waits to be judged.
 pub(crate) struct Waiting {
@@ -140,6 +142,9 @@ impl Queue {
         let mut state = self.state.lock();
         let mut timed_out = false;
         while state.work.is_empty() && !state.nudged && !state.closing && !timed_out {
+            if planted("sleep-unlooked") {
+                MutexGuard::unlocked(&mut state, || ());
+            }
             timed_out = self.wake.wait_for(&mut state, at_most).timed_out();
         }
         state.nudged = false;

@@ -1,18 +1,18 @@
 //! What the handle, the committer thread, the snapshots and the watchers share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::{Mutex, RwLock};
 use stead_core::kit::Signal;
 use stead_core::{Capabilities, Error, ErrorKind, Result, Revision};
 
 use crate::counters::Counters;
 use crate::format::Header;
 use crate::log::Ring;
+use crate::planted::planted;
 use crate::queue::Queue;
 use crate::snapshot::Cell;
+use crate::sync::{AtomicBool, Mutex, Ordering, RwLock};
 use crate::view::Held;
 use crate::{EmbeddedOptions, Engine};
 
@@ -123,7 +123,7 @@ impl<E: Engine> Shared<E> {
 
     /// Refuses writes after a failed one.
     pub(crate) fn check_poison(&self) -> Result<()> {
-        match self.poison.get() {
+        match self.poison.get().filter(|_| !planted("poison-forgotten")) {
             None => Ok(()),
             Some(cause) => Err(Error::unavailable(
                 "the store was poisoned by a failed write and takes no more; open it anew",

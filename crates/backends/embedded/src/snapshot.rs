@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-use parking_lot::RwLock;
 use stead_core::kit::{admit_keys, admit_scan};
 use stead_core::{
     Cursor, Entry, Error, Key, Partition, Read, Reply, Result, Revision, Scan, Snapshot as Contract,
@@ -10,6 +9,7 @@ use stead_core::{
 
 use crate::cursor::{Origin, PageCursor};
 use crate::shared::Shared;
+use crate::sync::RwLock;
 use crate::view::{Found, Held};
 use crate::{Engine, View};
 

@@ -2,10 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 
-use parking_lot::Mutex;
 use stead_core::kit::{LogWatcher, admit, admit_keys, admit_scan, admit_watch, judge};
 use stead_core::{
     Backend, Capabilities, CheckReport, Cursor, Durability, Entry, Error, Fingerprint, Key, Outcome, Read,
@@ -18,6 +15,8 @@ use crate::group::Group;
 use crate::queue::{Waiting, Work};
 use crate::shared::Shared;
 use crate::snapshot::{Snapshot, find};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Mutex, Ordering};
 use crate::view::Held;
 use crate::{EmbeddedOptions, Engine, check, committer, open};
 

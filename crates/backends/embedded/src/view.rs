@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stead_core::{Clock, Direction, Entry, Error, Item, Key, Page, Result};
 
 use crate::format::{DataRecord, Header};
+use crate::planted::planted;
 use crate::{Keyspace, View};
 
 /// An engine's view, the header that it holds, and a token that says how many views are alive.
@@ -112,7 +113,7 @@ pub(crate) struct PageWanted {
 
 fn item(key: &[u8], record: &[u8], now: stead_core::Timestamp, keys_only: bool) -> Result<Option<Item>> {
     let record = DataRecord::decode(key, record)?;
-    if record.is_expired(now) {
+    if record.is_expired(now) && !planted("expired-shown") {
         return Ok(None);
     }
     Ok(Some(Item {

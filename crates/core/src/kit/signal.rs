@@ -2,10 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
+use crate::planted::planted;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// A counter that can be waited on, of any number of tasks on any runtime.
 ///
@@ -88,7 +88,7 @@ impl Future for Wait<'_> {
             return Poll::Ready(());
         }
         self.register(cx.waker());
-        if self.signal.epoch() != self.seen {
+        if self.signal.epoch() != self.seen && !planted("wake-up-lost") {
             Poll::Ready(())
         } else {
             Poll::Pending
