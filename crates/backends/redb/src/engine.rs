@@ -1,14 +1,15 @@
 //! redb as an engine.
 
 use std::cell::Cell;
+use std::io;
 use std::ops::{Bound, ControlFlow};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
 use redb::{
-    Builder, Database, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    ReadableTable, TableDefinition, TableError, TableHandle,
+    Builder, Database, DatabaseError, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction,
+    ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError, TableHandle,
 };
 use stead_core::{Direction, Error, Result, Strength};
 use stead_embedded::{Engine, Keyspace, View, Visit, WriteSet};
@@ -27,7 +28,8 @@ const fn definition(space: Keyspace) -> Definition {
 /// A redb database with one table for each keyspace.
 pub struct RedbEngine {
     database: Handle,
-    data_file: PathBuf,
+    /// Where the database is, unless it is in storage of the caller's own.
+    data_file: Option<PathBuf>,
 }
 
 enum Handle {
@@ -57,36 +59,76 @@ impl RedbEngine {
                 .map_err(|error| error::database(error, &files.data))?;
             Handle::ReadOnly(database)
         } else {
-            let database = open_writable(&mut builder, files)?;
-            make_tables(&database)
-                .map_err(|error| error.with("file", files.data.display()).during("open"))?;
+            let create = |builder: &Builder| Ok(builder.create_file(files.lock_data()?));
+            let database = open_writable(builder, &files.data, &create)?;
             files.directory.mark()?;
             Handle::Writable(database)
         };
         Ok(RedbEngine {
             database,
-            data_file: files.data.clone(),
+            data_file: Some(files.data.clone()),
         })
+    }
+
+    /// Opens the database in storage of the caller's own, or makes one in it: a disk that is simulated, recorded or made
+    /// to fail. There is no directory, marker or lock; [`RedbConfig::path`] only names the storage in errors, and
+    /// [`disk_bytes`](Engine::disk_bytes) knows nothing of it.
+    ///
+    /// `storage` is called once, and once more if redb had to repair what it found: the second gives the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for bytes that are damaged or no store, `Unavailable` if the storage fails, and what `storage` says.
+    ///
+    /// ```
+    /// use redb::backends::InMemoryBackend;
+    /// use stead_redb::{Embedded, EmbeddedOptions, RedbConfig, RedbEngine};
+    ///
+    /// let config = RedbConfig::new("memory");
+    /// let engine = RedbEngine::with_storage(&config, || Ok(InMemoryBackend::new()))?;
+    /// let store = Embedded::open(engine, EmbeddedOptions::default())?;
+    /// # Ok::<(), stead_core::Error>(())
+    /// ```
+    pub fn with_storage<S: StorageBackend>(
+        config: &RedbConfig,
+        storage: impl Fn() -> io::Result<S>,
+    ) -> Result<Self> {
+        let open = || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(config.cache_bytes());
+            let create = |builder: &Builder| {
+                let storage = storage().map_err(|cause| error::file(cause, config.path()))?;
+                Ok(builder.create_with_backend(storage))
+            };
+            let database = open_writable(builder, config.path(), &create)?;
+            Ok(RedbEngine {
+                database: Handle::Writable(database),
+                data_file: None,
+            })
+        };
+        error::guarded(open).map_err(|error| error.during("open"))
     }
 }
 
-fn open_writable(builder: &mut Builder, files: &Files) -> Result<Database> {
+/// Opens a database with all its tables. `name` stands in errors.
+fn open_writable(
+    mut builder: Builder,
+    name: &Path,
+    create: &dyn Fn(&Builder) -> Result<Result<Database, DatabaseError>>,
+) -> Result<Database> {
     let repaired = Rc::new(Cell::new(false));
     let seen = Rc::clone(&repaired);
     builder.set_repair_callback(move |_| seen.set(true));
-    let open = |builder: &Builder| {
-        builder
-            .create_file(files.lock_data()?)
-            .map_err(|error| error::database(error, &files.data))
-    };
-    let database = open(builder)?;
-    if !repaired.get() {
-        return Ok(database);
+    let open = || create(&builder)?.map_err(|error| error::database(error, name));
+    let mut database = open()?;
+    if repaired.get() {
+        // A repaired database is closed once before anything is written to it: the close records what the repair found,
+        // so that another crash does not have to be repaired from the same state again.
+        drop(database);
+        database = open()?;
     }
-    // A repaired database is closed once before anything is written to it: the close records what the repair found, so
-    // that another crash does not have to be repaired from the same state again.
-    drop(database);
-    open(builder)
+    make_tables(&database).map_err(|error| error.with("file", name.display()).during("open"))?;
+    Ok(database)
 }
 
 /// Makes the tables of a new database, so that views find them. All are made in one commit: a database that has others
@@ -148,9 +190,12 @@ impl Engine for RedbEngine {
     }
 
     fn disk_bytes(&self) -> Result<Option<u64>> {
-        std::fs::metadata(&self.data_file)
+        let Some(data_file) = &self.data_file else {
+            return Ok(None);
+        };
+        std::fs::metadata(data_file)
             .map(|metadata| Some(metadata.len()))
-            .map_err(|cause| error::file(cause, &self.data_file))
+            .map_err(|cause| error::file(cause, data_file))
     }
 
     fn close(mut self) -> Result<()> {
