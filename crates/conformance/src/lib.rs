@@ -40,11 +40,13 @@
 //! - the cases, in groups: values, batches, preconditions, concurrency, transactions, expiry, deadlines, sweeping,
 //!   scans, paging, isolation, snapshots, watching, watchers, change_log, requests, restart, closing, limits,
 //!   capabilities, oracles;
+//! - [`crash`]: numbered writes, and what must be left of them after a crash;
 //! - [`oracle`]: random sequences against a model, and a check of concurrent histories;
 //! - [`mod@reference`]: a store that is simple enough to be right by reading it, and that can be made wrong on purpose, to
 //!   show that the suite bites.
 
 mod cases;
+pub mod crash;
 mod harness;
 pub mod oracle;
 mod pass_through;
