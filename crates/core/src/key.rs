@@ -133,6 +133,20 @@ impl Key {
         })
     }
 
+    /// Goes on with the path. A key that is built this way where it is used is hashed soonest: see
+    /// [`KeyPrefix::as_key`].
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the whole path is longer than [`Key::MAX_PATH_BYTES`]; the key is left as it was.
+    #[inline]
+    pub fn push(&mut self, rest: impl AsRef<[u8]>) -> Result<()> {
+        let rest = rest.as_ref();
+        check_path(self.path().len() + rest.len())?;
+        self.bytes.push(rest);
+        Ok(())
+    }
+
     /// The whole encoded key.
     #[must_use]
     #[inline]
@@ -191,12 +205,16 @@ impl KeyPrefix {
     /// `Invalid` when the whole path is longer than [`Key::MAX_PATH_BYTES`].
     #[inline]
     pub fn key(&self, rest: impl AsRef<[u8]>) -> Result<Key> {
-        let rest = rest.as_ref();
-        check_path(self.path().len() + rest.len())?;
-        Ok(Key {
-            bytes: self.0.bytes.join(rest),
-            partition_len: self.0.partition_len,
-        })
+        let mut key = self.0.clone();
+        key.push(rest)?;
+        Ok(key)
+    }
+
+    /// The beginning as a key of its own, to [`push`](Key::push) the rest to.
+    #[must_use]
+    #[inline]
+    pub fn as_key(&self) -> &Key {
+        &self.0
     }
 
     /// The shared part of the path.

@@ -5,9 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::Result;
+use crate::{Error, Result};
 
-type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+/// One pointer wide, so that a reply with an entry is two: small enough to be handed back in registers. What is read
+/// from memory in other pieces than it was written in has to be waited for.
+type Pending<'a, T> = Box<Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>>;
 
 /// The answer of a store: either here already, or a boxed future.
 ///
@@ -29,7 +31,8 @@ type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 pub struct Reply<'a, T>(State<'a, T>);
 
 enum State<'a, T> {
-    Ready(Result<T>),
+    Ready(T),
+    Failed(Error),
     Pending(Pending<'a, T>),
     Taken,
 }
@@ -38,24 +41,24 @@ impl<'a, T> Reply<'a, T> {
     /// A successful answer that is here already.
     #[inline]
     pub fn ready(value: T) -> Self {
-        Reply(State::Ready(Ok(value)))
+        Reply(State::Ready(value))
     }
 
     /// A failure that is here already.
     #[inline]
-    pub fn fail(error: crate::Error) -> Self {
-        Reply(State::Ready(Err(error)))
+    pub fn fail(error: Error) -> Self {
+        Reply(State::Failed(error))
     }
 
     /// An answer that is still to come.
     pub fn pending(future: impl Future<Output = Result<T>> + Send + 'a) -> Self {
-        Reply(State::Pending(Box::pin(future)))
+        Reply(State::Pending(Box::new(Box::pin(future))))
     }
 
     /// Whether the answer is here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(self.0, State::Ready(_))
+        matches!(self.0, State::Ready(_) | State::Failed(_))
     }
 
     /// The answer if it is here, else the reply itself to await.
@@ -66,7 +69,8 @@ impl<'a, T> Reply<'a, T> {
     #[inline]
     pub fn try_take(self) -> Result<Result<T>, Self> {
         match self.0 {
-            State::Ready(result) => Ok(result),
+            State::Ready(value) => Ok(Ok(value)),
+            State::Failed(error) => Ok(Err(error)),
             state => Err(Reply(state)),
         }
     }
@@ -81,8 +85,8 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
         F: FnOnce(T) -> Reply<'a, U> + Send + 'a,
     {
         match self.0 {
-            State::Ready(Ok(value)) => next(value),
-            State::Ready(Err(error)) => Reply::fail(error),
+            State::Ready(value) => next(value),
+            State::Failed(error) => Reply::fail(error),
             State::Pending(future) => Reply::pending(async move { next(future.await?).await }),
             State::Taken => Reply(State::Taken),
         }
@@ -96,7 +100,8 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
         F: FnOnce(T) -> U + Send + 'a,
     {
         match self.0 {
-            State::Ready(result) => Reply(State::Ready(result.map(change))),
+            State::Ready(value) => Reply::ready(change(value)),
+            State::Failed(error) => Reply::fail(error),
             State::Pending(future) => Reply::pending(async move { future.await.map(change) }),
             State::Taken => Reply(State::Taken),
         }
@@ -110,7 +115,8 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
         F: FnOnce(Result<T>) -> Result<U> + Send + 'a,
     {
         match self.0 {
-            State::Ready(result) => Reply(State::Ready(change(result))),
+            State::Ready(value) => Reply::from(change(Ok(value))),
+            State::Failed(error) => Reply::from(change(Err(error))),
             State::Pending(future) => Reply::pending(async move { change(future.await) }),
             State::Taken => Reply(State::Taken),
         }
@@ -120,7 +126,10 @@ impl<'a, T: Send + 'a> Reply<'a, T> {
 impl<T> From<Result<T>> for Reply<'_, T> {
     #[inline]
     fn from(result: Result<T>) -> Self {
-        Reply(State::Ready(result))
+        match result {
+            Ok(value) => Reply::ready(value),
+            Err(error) => Reply::fail(error),
+        }
     }
 }
 
@@ -135,14 +144,15 @@ impl<T> Future for Reply<'_, T> {
     /// When polled again after it was ready, as futures do.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Pending(future) = &mut self.0 {
-            let Poll::Ready(result) = future.as_mut().poll(cx) else {
+            let Poll::Ready(result) = future.as_mut().as_mut().poll(cx) else {
                 return Poll::Pending;
             };
             self.0 = State::Taken;
             return Poll::Ready(result);
         }
         match std::mem::replace(&mut self.0, State::Taken) {
-            State::Ready(result) => Poll::Ready(result),
+            State::Ready(value) => Poll::Ready(Ok(value)),
+            State::Failed(error) => Poll::Ready(Err(error)),
             State::Pending(_) | State::Taken => panic!("reply polled after it was ready"),
         }
     }
@@ -151,8 +161,8 @@ impl<T> Future for Reply<'_, T> {
 impl<T> fmt::Debug for Reply<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            State::Ready(Ok(_)) => "Reply(ready)",
-            State::Ready(Err(_)) => "Reply(failed)",
+            State::Ready(_) => "Reply(ready)",
+            State::Failed(_) => "Reply(failed)",
             State::Pending(_) => "Reply(pending)",
             State::Taken => "Reply(taken)",
         })

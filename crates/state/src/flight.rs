@@ -137,7 +137,7 @@ impl Inner {
     }
 
     async fn read_as<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>> {
-        let entry = self.entry(key).await?;
+        let entry = self.entry(&key).await?;
         entry
             .map(|entry| stead_codec::decode(entry.value(), &self.policy.limits))
             .transpose()

@@ -69,15 +69,24 @@ pub(crate) fn dress(
 
 impl Inner {
     /// The entry under `key`, wherever it lives.
+    ///
+    /// The key stays where it was made: moving what was just written in small pieces costs as much as the search.
     #[inline]
-    pub(crate) fn entry(&self, key: Key) -> Reply<'_, Option<Entry>> {
-        if let Some(ephemeral) = &self.ephemeral {
-            return self.entry_of_two(ephemeral, key);
+    pub(crate) fn entry(&self, key: &Key) -> Reply<'_, Option<Entry>> {
+        if self.ephemeral.is_none()
+            && let Ok(result) = self.store.get(key).try_take()
+        {
+            return Reply::from(result);
         }
-        // A reply borrows its key. One that is here already has no more need of it; the dropped one did nothing yet.
-        let ready = self.store.get(&key).try_take().ok();
-        match ready {
-            Some(result) => Reply::from(result),
+        self.entry_elsewhere(key.clone())
+    }
+
+    /// The entry where there are two stores, or where the one does not answer at once: a reply that is dropped has done
+    /// nothing yet.
+    #[inline(never)]
+    fn entry_elsewhere(&self, key: Key) -> Reply<'_, Option<Entry>> {
+        match &self.ephemeral {
+            Some(ephemeral) => self.entry_of_two(ephemeral, key),
             None => Reply::pending(async move { self.store.get(&key).await }),
         }
     }

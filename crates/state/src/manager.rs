@@ -170,7 +170,7 @@ impl StateManager {
 
     /// As [`ScopedState::get`].
     pub fn get(&self, scope: impl Borrow<StateScope>, key: &str) -> Reply<'_, Option<Value>> {
-        keyed(encode_key(scope.borrow(), key), |key| self.inner.get(key))
+        keyed(encode_key(scope.borrow(), key), |key| self.inner.get(&key))
     }
 
     /// As [`ScopedState::get_as`].
@@ -179,24 +179,24 @@ impl StateManager {
         scope: impl Borrow<StateScope>,
         key: &str,
     ) -> Reply<'_, Option<T>> {
-        keyed(encode_key(scope.borrow(), key), |key| self.inner.get_as(key))
+        keyed(encode_key(scope.borrow(), key), |key| self.inner.get_as(&key))
     }
 
     /// As [`ScopedState::get_bytes`].
     pub fn get_bytes(&self, scope: impl Borrow<StateScope>, key: &str) -> Reply<'_, Option<StateBytes>> {
-        keyed(encode_key(scope.borrow(), key), |key| self.inner.get_bytes(key))
+        keyed(encode_key(scope.borrow(), key), |key| self.inner.get_bytes(&key))
     }
 
     /// As [`ScopedState::get_entry`].
     pub fn get_entry(&self, scope: impl Borrow<StateScope>, key: &str) -> Reply<'_, Option<StateEntry>> {
-        keyed(encode_key(scope.borrow(), key), |encoded| {
-            self.inner.get_entry(encoded, key)
+        keyed(encode_key(scope.borrow(), key), |stored| {
+            self.inner.get_entry(&stored, key)
         })
     }
 
     /// As [`ScopedState::exists`].
     pub fn exists(&self, scope: impl Borrow<StateScope>, key: &str) -> Reply<'_, bool> {
-        keyed(encode_key(scope.borrow(), key), |key| self.inner.exists(key))
+        keyed(encode_key(scope.borrow(), key), |key| self.inner.exists(&key))
     }
 
     /// As [`ScopedState::get_many`].

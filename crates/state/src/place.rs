@@ -33,11 +33,25 @@ impl Place {
     /// The key of the store for `key` of this scope.
     #[inline]
     pub(crate) fn key(&self, key: &str) -> Result<Key> {
+        let mut stored = self.stem();
+        self.complete(&mut stored, key)?;
+        Ok(stored)
+    }
+
+    /// What the keys of this scope begin with, for [`complete`](Place::complete).
+    #[inline]
+    pub(crate) fn stem(&self) -> Key {
+        self.prefix.as_key().clone()
+    }
+
+    /// Makes of the `stem` the key of the store for `key` of this scope.
+    #[inline]
+    pub(crate) fn complete(&self, stem: &mut Key, key: &str) -> Result<()> {
         let limit = self.limit();
         if key.is_empty() || key.len() > limit || has_nul(key) {
             return Err(refused(key, limit));
         }
-        self.prefix.key(key)
+        stem.push(key)
     }
 
     /// The keys of this scope that start with `prefix`, which may be empty.

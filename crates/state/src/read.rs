@@ -17,7 +17,7 @@ pub(crate) fn keyed<'a, T>(key: Result<Key>, next: impl FnOnce(Key) -> Reply<'a,
 }
 
 impl Inner {
-    pub(crate) fn get(&self, key: Key) -> Reply<'_, Option<Value>> {
+    pub(crate) fn get(&self, key: &Key) -> Reply<'_, Option<Value>> {
         let limits = &self.policy.limits;
         self.entry(key).map_result(move |entry| match entry {
             Ok(Some(entry)) => match stead_codec::decode_value(entry.value(), limits) {
@@ -29,7 +29,7 @@ impl Inner {
         })
     }
 
-    pub(crate) fn get_as<T: DeserializeOwned + Send + 'static>(&self, key: Key) -> Reply<'_, Option<T>> {
+    pub(crate) fn get_as<T: DeserializeOwned + Send + 'static>(&self, key: &Key) -> Reply<'_, Option<T>> {
         let limits = &self.policy.limits;
         self.entry(key).map_result(move |entry| match entry {
             Ok(Some(entry)) => match stead_codec::decode(entry.value(), limits) {
@@ -42,7 +42,7 @@ impl Inner {
     }
 
     #[inline]
-    pub(crate) fn get_bytes(&self, key: Key) -> Reply<'_, Option<StateBytes>> {
+    pub(crate) fn get_bytes(&self, key: &Key) -> Reply<'_, Option<StateBytes>> {
         let limits = &self.policy.limits;
         self.entry(key).map_result(move |entry| match entry {
             Ok(Some(entry)) => match StateBytes::of(entry, limits) {
@@ -54,7 +54,7 @@ impl Inner {
         })
     }
 
-    pub(crate) fn get_entry(&self, key: Key, name: &str) -> Reply<'_, Option<StateEntry>> {
+    pub(crate) fn get_entry(&self, key: &Key, name: &str) -> Reply<'_, Option<StateEntry>> {
         let limits = self.policy.limits;
         let name = name.to_owned();
         self.entry(key).map_result(move |entry| {
@@ -68,7 +68,7 @@ impl Inner {
         })
     }
 
-    pub(crate) fn exists(&self, key: Key) -> Reply<'_, bool> {
+    pub(crate) fn exists(&self, key: &Key) -> Reply<'_, bool> {
         self.entry(key).map(|entry| entry.is_some())
     }
 

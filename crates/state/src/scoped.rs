@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stead_codec::StateClass;
-use stead_core::{Expiry, Outcome, Reply, Result, Revision, WatchFrom};
+use stead_core::{Expiry, Key, Outcome, Reply, Result, Revision, WatchFrom};
 
 use crate::entry::{StateBytes, StateEntry};
 use crate::inner::Inner;
@@ -49,6 +49,17 @@ impl ScopedState {
         &self.scope
     }
 
+    /// Goes on with the key of the store for `key`, if that can be one. It is finished where it is used: see
+    /// [`KeyPrefix::as_key`](stead_core::KeyPrefix::as_key).
+    #[inline]
+    fn read<'a, T>(&'a self, key: &str, next: impl FnOnce(&Key) -> Reply<'a, T>) -> Reply<'a, T> {
+        let mut stored = self.place.stem();
+        match self.place.complete(&mut stored, key) {
+            Ok(()) => next(&stored),
+            Err(error) => Reply::fail(error),
+        }
+    }
+
     /// The value under `key`.
     ///
     /// # Errors
@@ -58,7 +69,7 @@ impl ScopedState {
     /// - `Serialization` for raw bytes and for typed records that only their type can read;
     /// - as [`Read::get`](stead_core::Read::get).
     pub fn get(&self, key: &str) -> Reply<'_, Option<Value>> {
-        keyed(self.place.key(key), |key| self.inner.get(key))
+        self.read(key, |key| self.inner.get(key))
     }
 
     /// The value under `key` as a `T`.
@@ -67,7 +78,7 @@ impl ScopedState {
     ///
     /// As [`get`](ScopedState::get); `Serialization` when the value is no `T`.
     pub fn get_as<T: DeserializeOwned + Send + 'static>(&self, key: &str) -> Reply<'_, Option<T>> {
-        keyed(self.place.key(key), |key| self.inner.get_as(key))
+        self.read(key, |key| self.inner.get_as(key))
     }
 
     /// The raw bytes under `key`, which share the memory of the stored entry.
@@ -77,7 +88,7 @@ impl ScopedState {
     /// As [`get`](ScopedState::get); `Serialization` when the value is not raw bytes.
     #[inline]
     pub fn get_bytes(&self, key: &str) -> Reply<'_, Option<StateBytes>> {
-        keyed(self.place.key(key), |key| self.inner.get_bytes(key))
+        self.read(key, |key| self.inner.get_bytes(key))
     }
 
     /// The value under `key` with its revision, its deadline and its class.
@@ -86,7 +97,7 @@ impl ScopedState {
     ///
     /// As [`get`](ScopedState::get).
     pub fn get_entry(&self, key: &str) -> Reply<'_, Option<StateEntry>> {
-        keyed(self.place.key(key), |encoded| self.inner.get_entry(encoded, key))
+        self.read(key, |stored| self.inner.get_entry(stored, key))
     }
 
     /// Whether there is a value under `key`.
@@ -95,7 +106,7 @@ impl ScopedState {
     ///
     /// As [`Read::get`](stead_core::Read::get).
     pub fn exists(&self, key: &str) -> Reply<'_, bool> {
-        keyed(self.place.key(key), |key| self.inner.exists(key))
+        self.read(key, |key| self.inner.exists(key))
     }
 
     /// The values under `keys`, in their order and of one instant.
