@@ -1,6 +1,7 @@
 //! The tasks of this repository. `cargo xtask help` lists them.
 
 mod features;
+mod rocksdb;
 mod run;
 mod tidy;
 
@@ -40,21 +41,29 @@ enum Task {
     },
     /// Build the facade with none of its features, and with each by itself
     Features,
+    /// Print the variables that let a plain cargo use the compiled RocksDB of this machine: eval "$(cargo xtask env)"
+    Env,
     /// Check the dependency rule, the length of files and what the crates pull in
     Tidy,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Backend {
+    Fjall,
     Memory,
     Redb,
+    Rocksdb,
+    Sled,
 }
 
 impl Backend {
     fn package(self) -> &'static str {
         match self {
+            Backend::Fjall => "stead-fjall",
             Backend::Memory => "stead-memory",
             Backend::Redb => "stead-redb",
+            Backend::Rocksdb => "stead-rocksdb",
+            Backend::Sled => "stead-sled",
         }
     }
 }
@@ -65,11 +74,16 @@ fn main() -> Result<()> {
         Task::Conformance { backend, filter } => conformance(backend, filter.as_deref()),
         Task::Kill { kills } => kill(kills),
         Task::Bench { names } => {
+            rocksdb::ready()?;
             let mut arguments = vec!["run", "--release", "--quiet", "--package", "stead-benches", "--"];
             arguments.extend(names.iter().map(String::as_str));
             cargo(&arguments)
         }
-        Task::Features => features::run(),
+        Task::Features => {
+            rocksdb::ready()?;
+            features::run()
+        }
+        Task::Env => rocksdb::print_environment(),
         Task::Tidy => tidy::run(),
     }
 }
@@ -78,10 +92,14 @@ fn main() -> Result<()> {
 /// left out.
 fn test() -> Result<()> {
     run::need_c_compiler()?;
+    rocksdb::ready()?;
     cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
 }
 
 fn conformance(backend: Backend, filter: Option<&str>) -> Result<()> {
+    if let Backend::Rocksdb = backend {
+        rocksdb::ready()?;
+    }
     let mut arguments = vec!["test", "--package", backend.package(), "--test", "conformance"];
     if let Some(filter) = filter {
         arguments.extend(["--", filter]);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
@@ -43,20 +44,33 @@ pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn command(arguments: &[&str]) -> Command {
+/// cargo in the root, with the variables that were set.
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).args(arguments);
+    let variables = VARIABLES.get().into_iter().flatten();
     command
+        .current_dir(root())
+        .args(arguments)
+        .envs(variables.map(|(name, value)| (name, value)));
+    command
+}
+
+static VARIABLES: OnceLock<Vec<(&'static str, String)>> = OnceLock::new();
+
+/// Sets what every cargo from now on finds in its environment; once.
+pub(crate) fn set_variables(variables: Vec<(&'static str, String)>) {
+    let _ = VARIABLES.set(variables);
+}
+
+/// Whether a command can be run and succeeds. What it prints is dropped.
+pub(crate) fn answers(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 /// Names what is missing before a long build fails over it: zstd and the allocator of the binaries are C.
 pub(crate) fn need_c_compiler() -> Result<()> {
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let found = Command::new(&compiler)
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !found {
+    if !answers(Command::new(&compiler).arg("--version")) {
         bail!(
             "there is no C compiler: install gcc or clang (Debian: apt-get install gcc), or name one in CC"
         );
