@@ -1,0 +1,177 @@
+//! What the store knows about itself outside of sled: up to which commit it must be found again.
+//!
+//! sled takes a damaged end of its log for the end that a crash left, goes back in silence, and overwrites what comes
+//! behind. The ledger tells: after a clean close the commit has to be the very last one, after an unclean end at least
+//! one that was durable a while ago.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use stead_core::{Error, Result};
+
+use crate::error;
+use crate::seal::Seal;
+
+const FILE: &str = "LEDGER";
+const DRAFT: &str = "LEDGER.new";
+const TITLE: &str = "stead sled ledger";
+
+/// The contents of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    /// A commit that is durable.
+    pub(crate) commit: u64,
+    /// How the store was left, or `None` while it is open.
+    pub(crate) closed: Option<Closed>,
+}
+
+/// How a clean close leaves sled's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) log_bytes: u64,
+    /// The name of the snapshot file, which says where each page is.
+    pub(crate) snapshot: String,
+}
+
+impl Ledger {
+    /// That of a store that is open, of which `commit` is durable.
+    pub(crate) fn open_at(commit: u64) -> Self {
+        Ledger { commit, closed: None }
+    }
+
+    /// Reads the ledger in the directory `data`, or `None` where there is none or a damaged one: the store is then
+    /// treated as after an unclean end.
+    ///
+    /// # Errors
+    ///
+    /// A failure to read it.
+    pub(crate) fn read(data: &Path) -> Result<Option<Self>> {
+        let path = data.join(FILE);
+        match fs::read(&path) {
+            Ok(text) => Ok(parse(&String::from_utf8_lossy(&text))),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(error::file(cause, &path)),
+        }
+    }
+
+    /// Replaces the ledger in the directory `data`; it lasts once this returns.
+    ///
+    /// # Errors
+    ///
+    /// A failure to write it.
+    pub(crate) fn write(&self, data: &Path) -> Result<()> {
+        let write = || {
+            let draft = data.join(DRAFT);
+            let mut file = File::create(&draft)?;
+            file.write_all(self.text().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, data.join(FILE))?;
+            File::open(data)?.sync_all()
+        };
+        write().map_err(|cause| error::file(cause, &data.join(FILE)))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{TITLE}\ncommit {}\n", self.commit);
+        if let Some(closed) = &self.closed {
+            text += &format!("log_bytes {}\nsnapshot {}\n", closed.log_bytes, closed.snapshot);
+        }
+        let check = crc32fast::hash(text.as_bytes());
+        text + &format!("check {check:08x}\n")
+    }
+
+    /// Compares the ledger with the newest seal that was found.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if commits are missing.
+    pub(crate) fn compare(&self, found: &Seal) -> Result<()> {
+        let is_there = match self.closed {
+            Some(_) => found.commit == self.commit,
+            None => found.commit >= self.commit,
+        };
+        if is_there {
+            return Ok(());
+        }
+        Err(
+            Error::corrupt("sled's log lost commits that were durable; restore the store from a backup")
+                .with("commit", found.commit)
+                .with("expected_commit", self.commit),
+        )
+    }
+}
+
+fn parse(text: &str) -> Option<Ledger> {
+    let (front, check) = text.rsplit_once("check ")?;
+    let check = u32::from_str_radix(check.strip_suffix('\n')?, 16).ok()?;
+    if crc32fast::hash(front.as_bytes()) != check {
+        return None;
+    }
+    let mut lines = front.lines();
+    if lines.next() != Some(TITLE) {
+        return None;
+    }
+    let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+    let commit = field("commit")?.parse().ok()?;
+    let closed = match field("log_bytes") {
+        Some(log_bytes) => Some(Closed {
+            log_bytes: log_bytes.parse().ok()?,
+            snapshot: field("snapshot")?.to_owned(),
+        }),
+        None => None,
+    };
+    Some(Ledger { commit, closed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed() -> Ledger {
+        Ledger {
+            commit: 12,
+            closed: Some(Closed {
+                log_bytes: 345,
+                snapshot: "snap.00000000000000FF".to_owned(),
+            }),
+        }
+    }
+
+    #[test]
+    fn ledger_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Ledger::read(dir.path()).unwrap(), None);
+        for ledger in [closed(), Ledger::open_at(13)] {
+            ledger.write(dir.path()).unwrap();
+            assert_eq!(Ledger::read(dir.path()).unwrap(), Some(ledger));
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn damaged_ledger_is_none() {
+        let text = closed().text();
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert_eq!(parse(&String::from_utf8_lossy(&bytes)), None, "byte {at}");
+            assert_eq!(parse(&text[..at]), None, "length {at}");
+        }
+    }
+
+    #[test]
+    fn clean_close_wants_the_last_commit_and_an_unclean_end_an_old_one() {
+        let found = |commit| Seal {
+            commit,
+            ..Seal::default()
+        };
+        let open = Ledger::open_at(12);
+        assert!(closed().compare(&found(12)).is_ok());
+        assert!(closed().compare(&found(11)).is_err());
+        assert!(closed().compare(&found(13)).is_err());
+        assert!(open.compare(&found(12)).is_ok());
+        assert!(open.compare(&found(13)).is_ok());
+        assert!(open.compare(&found(11)).is_err());
+    }
+}
