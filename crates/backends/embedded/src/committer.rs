@@ -170,13 +170,15 @@ impl<E: Engine> Drop for End<'_, E> {
 impl<E: Engine> Shared<E> {
     /// Lets go of the views and the engine, and tells everybody who waits.
     pub(crate) fn end(&self, result: Result<()>) {
-        let (work, closers) = self.queue.end();
+        let work = self.queue.clear();
         self.hide();
         self.core.lock().held = None;
         self.revoke_snapshots();
         self.wait_for_reads();
         let engine = self.engine.write().take();
         let released = engine.map_or(Ok(()), Engine::close);
+        // Only now: a close that finds the queue ended takes it that the path is free.
+        let closers = self.queue.end();
         self.ended.store(true, Ordering::SeqCst);
         self.signal.notify();
         for piece in work {

@@ -90,7 +90,7 @@ impl Queue {
     /// `Closed`, or `Unavailable` while too much waits already.
     pub(crate) fn push(&self, work: Work) -> Result<()> {
         let mut state = self.state.lock();
-        if state.closing || state.ended {
+        if state.closing {
             return Err(Error::closed());
         }
         let bytes = state.bytes + work.size_bytes();
@@ -167,15 +167,18 @@ impl Queue {
         None
     }
 
-    /// Ends the queue: what still waits and who waits for the close.
-    pub(crate) fn end(&self) -> (VecDeque<Work>, Vec<Closer>) {
+    /// Takes out what still waits. Nothing comes in any more.
+    pub(crate) fn clear(&self) -> VecDeque<Work> {
         let mut state = self.state.lock();
         state.closing = true;
-        state.ended = true;
         state.bytes = 0;
-        (
-            std::mem::take(&mut state.work),
-            std::mem::take(&mut state.closers),
-        )
+        std::mem::take(&mut state.work)
+    }
+
+    /// Ends the queue, once everything is released: who waits for the close. Whoever closes from now on need not wait.
+    pub(crate) fn end(&self) -> Vec<Closer> {
+        let mut state = self.state.lock();
+        state.ended = true;
+        std::mem::take(&mut state.closers)
     }
 }

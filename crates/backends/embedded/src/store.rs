@@ -157,8 +157,9 @@ impl<E: Engine> Embedded<E> {
         let shared = &*self.shared;
         shared.hide();
         if shared.options.read_only {
-            let first = !shared.ended.load(Ordering::SeqCst);
-            if first {
+            // Held to the end, so that a second close does not call released what the first is still releasing.
+            let _closing = self.thread.lock();
+            if !shared.ended.load(Ordering::SeqCst) {
                 shared.end(Ok(()));
             }
             return Reply::ready(());

@@ -90,6 +90,19 @@ fn used_up_reserve_waits_for_a_sync_and_is_renewed() {
 }
 
 #[test]
+fn revision_beyond_the_reserve_is_never_handed_out_twice() {
+    let disk = Disk::new();
+    let store = open_with(&disk, quiet(&clock()).with_revision_reserve(4));
+    let last = (0..7)
+        .map(|_| commit(&store, buffered(put("k", "1"))))
+        .max()
+        .unwrap();
+    let store = open(&disk.after_power_failure());
+    let next = commit(&store, put("k", "2"));
+    assert!(next > last, "{next} after {last}");
+}
+
+#[test]
 fn power_failure_at_every_sync_leaves_a_store_that_checks() {
     let disk = Disk::new();
     let store = open(&disk);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_executor::block_on;
 use stead_core::{
-    Backend, ChangeKind, Expiry, KeyRange, ManualClock, ReadExt, Timestamp, Ttl, WatchEvent, WatchSpec,
-    Watcher, WriteBatch,
+    Backend, ChangeKind, Expect, Expiry, KeyRange, ManualClock, ReadExt, Timestamp, Ttl, WatchEvent,
+    WatchSpec, Watcher, WriteBatch,
 };
 use stead_embedded::{Embedded, Keyspace};
 use support::*;
@@ -69,6 +69,31 @@ fn expired_entries_are_removed_once_with_their_index() {
     let stats = block_on(store.stats()).unwrap();
     assert_eq!((stats.entries, stats.bytes, stats.expired), (0, 0, 1500));
     check(&store);
+}
+
+#[test]
+fn sweep_is_one_event_of_all_that_it_removed() {
+    let disk = Disk::new();
+    let clock = clock();
+    let store = open_with(&disk, quiet(&clock));
+    for path in ["b", "c", "a"] {
+        commit(&store, WriteBatch::new().put_with(key(path), "1", ttl(10)));
+    }
+    let mut watcher = store.watch(&WatchSpec::new(KeyRange::all())).unwrap();
+    clock.advance_millis(10);
+    assert_eq!(value(&*store, "a"), None, "and that sends the sweeper");
+    wait_until(|| disk.len(Keyspace::Data) == 0);
+    commit(&store, put("d", "1"));
+    let WatchEvent::Changes(set) = block_on(watcher.next()).unwrap() else {
+        panic!("a change was due");
+    };
+    let seen: Vec<_> = set
+        .changes
+        .iter()
+        .map(|change| (change.key.path(), change.kind))
+        .collect();
+    let expired = ["a", "b", "c"].map(|path| (path.as_bytes(), ChangeKind::Expired));
+    assert_eq!(seen, expired);
 }
 
 #[test]
@@ -151,6 +176,26 @@ fn writes_treat_an_expired_entry_as_missing_until_it_is_swept() {
         .unwrap()
         .unwrap();
     assert_eq!(kept.deadline(), None);
+    check(&store);
+}
+
+#[test]
+fn expired_entry_is_missing_to_preconditions_until_it_is_swept() {
+    let disk = Disk::new();
+    let clock = clock();
+    let store = open_with(&disk, quiet(&clock));
+    let timed = |path: &str| WriteBatch::new().put_with(key(path), "1", ttl(10));
+    let old = commit(&store, timed("a"));
+    commit(&store, timed("b"));
+    clock.advance_millis(10);
+    for expect in [Expect::Present, Expect::At(old)] {
+        let reply = block_on(store.apply(put("a", "2").expect(key("a"), expect))).unwrap();
+        assert!(!reply.is_committed(), "{expect:?}");
+    }
+    commit(&store, put("b", "2").expect(key("b"), Expect::Absent));
+    let here = KeyRange::partition(&key("a").partition());
+    commit(&store, put("c", "2").expect_count(here, 1));
+    assert_eq!(disk.len(Keyspace::Data), 3, "the dead entry is still there");
     check(&store);
 }
 

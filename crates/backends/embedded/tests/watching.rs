@@ -154,6 +154,44 @@ fn event_is_never_ahead_of_what_can_be_read() {
 }
 
 #[test]
+fn batch_of_many_keys_is_one_event() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    let mut watcher = watch_after(&store, Revision::ZERO);
+    let batch = (0..5).fold(WriteBatch::new(), |batch, n| {
+        batch.put(key(&format!("k{n}")), "1")
+    });
+    let revision = commit(&store, batch);
+    let last = commit(&store, put("k", "1"));
+    match block_on(watcher.next()).unwrap() {
+        WatchEvent::Changes(set) => assert_eq!((set.revision, set.changes.len()), (revision, 5)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(next_revision(&mut *watcher), last, "and nothing more of it");
+}
+
+#[test]
+fn watcher_hears_nothing_of_a_commit_whose_sync_hangs() {
+    let disk = Disk::new();
+    let store = open(&disk);
+    let mut watcher = watch_after(&store, Revision::ZERO);
+    disk.block_syncs();
+    let write = store.apply(put("k", "1"));
+    disk.wait_until_a_sync_waits();
+    {
+        let mut next = std::pin::pin!(watcher.next());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(
+            next.as_mut().poll(&mut cx).is_pending(),
+            "told before it is durable"
+        );
+    }
+    disk.unblock_syncs();
+    let revision = block_on(write).unwrap().committed().unwrap();
+    assert_eq!(next_revision(&mut *watcher), revision);
+}
+
+#[test]
 fn batch_that_changes_nothing_uses_a_revision_and_shows_nobody() {
     let disk = Disk::new();
     let store = open(&disk);

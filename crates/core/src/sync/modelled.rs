@@ -132,7 +132,7 @@ impl Condvar {
     /// up at once, after the others had their turn.
     pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, at_most: Duration) -> WaitTimeoutResult {
         use shuttle::rand::{RngCore as _, thread_rng};
-        let up = at_most < FOR_EVER && thread_rng().next_u32() % 2 == 0;
+        let up = at_most < FOR_EVER && thread_rng().next_u32().is_multiple_of(2);
         if up {
             MutexGuard::unlocked(guard, shuttle::thread::yield_now);
         } else {
