@@ -3,9 +3,8 @@
 use futures_executor::block_on;
 use stead_core::BackendExt;
 
-use crate::measure::shuffled;
-use crate::memory::{keys, value};
 use crate::report::Report;
+use crate::workload::{keys, shuffled, value};
 
 /// Set for the child processes that load a store in one order each: a second load in the same process would find memory
 /// that the first gave back.

@@ -9,9 +9,9 @@ use crossbeam_skiplist::SkipMap;
 use parking_lot::RwLock;
 use stead_core::{Backend, Key, KeyRange, ReadExt, Scan, WriteBatch};
 
-use crate::measure::{shuffled, time};
-use crate::memory::{SameHash, bare, filled, keys, ordered, value};
-use crate::report::Report;
+use crate::measure::time;
+use crate::memory::{SameHash, bare, filled, ordered};
+use crate::workload::{keys, shuffled, value};
 
 const ENTRIES: usize = 1_000_000;
 const OPERATIONS: usize = 100_000;
@@ -23,7 +23,7 @@ trait Candidate {
     fn scan(&self, range: &KeyRange) -> usize;
 }
 
-pub(crate) fn run(_report: &mut Report) {
+pub(crate) fn run() {
     println!(
         "\ncandidates for the ordered index, {ENTRIES} entries of 100 bytes (ns; microseconds for the scan)"
     );

@@ -85,8 +85,3 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
 fn nanos(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e9
 }
-
-/// A cheap sequence that visits `0..len` in no order (a multiplicative walk with an odd stride).
-pub(crate) fn shuffled(index: usize, len: usize) -> usize {
-    (index.wrapping_mul(0x9E37_79B1)) % len
-}

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use futures_executor::block_on;
 use stead_conformance::PassThrough;
-use stead_core::{Backend, BackendExt, Key, KeyRange, Partition, ReadExt, Scan, WriteBatch};
+use stead_core::{Backend, BackendExt, Key, KeyRange, ReadExt, Scan, WriteBatch};
 use stead_memory::{MemoryBackend, MemoryOptions};
 
-use crate::measure::{median, pair, shuffled, time};
+use crate::measure::{median, pair, time};
 use crate::report::Report;
+use crate::workload::{keys, shuffled, value};
 
 /// What one would write without Stead: a concurrent hash map of shared values, as it comes.
 pub(crate) type BareMap<S = RandomState> = DashMap<Box<[u8]>, Arc<[u8]>, S>;
@@ -33,17 +34,6 @@ pub(crate) fn run(report: &mut Report) {
         writes(report, entries);
     }
     scans(report);
-}
-
-pub(crate) fn keys(count: usize) -> Vec<Key> {
-    let partition = Partition::new("agent:bench").expect("a valid partition");
-    (0..count)
-        .map(|index| Key::new(&partition, format!("\u{1}item/{index:012}")).expect("a valid key"))
-        .collect()
-}
-
-pub(crate) fn value() -> Vec<u8> {
-    (0..100u8).map(|byte| b'a' + byte % 26).collect()
 }
 
 pub(crate) fn filled(keys: &[Key]) -> Arc<dyn Backend> {
@@ -160,7 +150,7 @@ fn writes(report: &mut Report, entries: usize) {
         },
     );
     report.compare("overwrite / DashMap insert without an order", result);
-    let fresh = crate::memory::keys(entries + READS / 2);
+    let fresh = crate::workload::keys(entries + READS / 2);
     let fresh = &fresh[entries..];
     let inserts = {
         let add = || {

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use stead_memory::MemoryBackend;
 use stead_state::{ScopedState, StateClass, StateManager, StateScope};
 
-use crate::measure::{median, pair, shuffled, time};
+use crate::measure::{median, pair, time};
 use crate::report::Report;
+use crate::workload::shuffled;
 
 type BareMap = DashMap<Box<str>, Arc<[u8]>>;
 

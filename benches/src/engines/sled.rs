@@ -1,0 +1,75 @@
+//! sled: one tree with a byte in front of each key, because a batch is atomic within a tree, and a transaction over
+//! several trees costs more.
+
+use std::path::Path;
+
+use sled::{Batch, Db};
+
+use super::bare::{Bare, Table, Writes};
+use super::{CACHE_BYTES, Engine, options};
+
+/// sled bare and under Stead.
+pub(super) const ENGINE: Engine = Engine {
+    name: "sled",
+    bare: |path| Box::new(BareSled::open(path)),
+    stead: |path| {
+        let config = stead_sled::SledConfig::new(path).with_cache_capacity(CACHE_BYTES as u64);
+        stead_sled::open(&config, options()).expect("the store opens")
+    },
+};
+
+struct BareSled(Db);
+
+impl BareSled {
+    fn open(path: &Path) -> Self {
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES as u64)
+            .flush_every_ms(None);
+        BareSled(config.open().expect("sled opens its directory"))
+    }
+}
+
+fn place(table: Table, key: &[u8]) -> Vec<u8> {
+    let mut place = Vec::with_capacity(1 + key.len());
+    place.push(table as u8);
+    place.extend_from_slice(key);
+    place
+}
+
+impl Bare for BareSled {
+    fn commit(&self, writes: &Writes<'_>, sync: bool) {
+        let mut batch = Batch::default();
+        writes.for_each(|table, key, value| batch.insert(place(table, key), value));
+        self.0.apply_batch(batch).expect("it writes");
+        if sync {
+            self.0.flush().expect("it syncs");
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let found = self.0.get(place(Table::Data, key)).expect("it reads")?;
+        Some(found.to_vec())
+    }
+
+    fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let range = place(Table::Data, start)..place(Table::Changes, &[]);
+        self.0
+            .range(range)
+            .take(limit)
+            .map(|found| {
+                let (key, value) = found.expect("it reads");
+                (key[1..].to_vec(), value.to_vec())
+            })
+            .collect()
+    }
+
+    fn count(&self) -> usize {
+        let found = self.0.scan_prefix([Table::Data as u8]);
+        found.inspect(|found| assert!(found.is_ok(), "it reads")).count()
+    }
+
+    fn close(self: Box<Self>) {
+        self.0.flush().expect("it syncs");
+    }
+}

@@ -1,0 +1,99 @@
+//! Both sides do what is measured of them.
+
+use stead_core::Durability;
+
+use super::bare::data_record;
+use super::{ByHand, ENGINES, Engine, Stead};
+use crate::workload::{keys, value};
+
+/// Runs `check` on each engine that is compiled in, in a directory of its own.
+fn each(check: impl Fn(&Engine, &std::path::Path)) {
+    assert!(!ENGINES.is_empty(), "at least one engine is compiled in");
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        check(engine, &dir.path().join("store"));
+    }
+}
+
+#[test]
+fn bare_engines_read_what_was_written_after_they_were_closed() {
+    each(|engine, path| {
+        let keys = keys(500);
+        let bare = ByHand::open(engine, path);
+        bare.load(&keys, 100);
+        bare.close();
+        let bare = ByHand::open(engine, path);
+        assert_eq!(bare.engine().count(), 500, "{}", engine.name);
+        let record = bare.engine().get(keys[7].as_bytes());
+        assert_eq!(record, Some(data_record(&value())), "{}", engine.name);
+        let found = bare.engine().scan(keys[450].as_bytes(), 100);
+        let wanted: Vec<_> = keys[450..].iter().map(|key| key.as_bytes().to_vec()).collect();
+        assert_eq!(
+            found.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
+            wanted,
+            "{}: only the data, in order",
+            engine.name
+        );
+        bare.close();
+    });
+}
+
+#[test]
+fn every_put_of_a_group_commit_is_there() {
+    each(|engine, path| {
+        let keys = keys(80);
+        let bare = ByHand::open(engine, path);
+        bare.group_commit(8, 10, &|writer, index| &keys[writer * 10 + index]);
+        assert_eq!(bare.engine().count(), 80, "{}", engine.name);
+        bare.close();
+    });
+}
+
+#[test]
+fn stead_reads_what_was_written_after_it_was_closed() {
+    each(|engine, path| {
+        let keys = keys(500);
+        let stead = Stead::open(engine, path);
+        stead.load(&keys[..400], 100);
+        stead.put_concurrently(4, 25, &|writer, index| &keys[400 + writer * 25 + index]);
+        stead.put(&keys[..1], Durability::Buffered);
+        stead.close();
+        let stead = Stead::open(engine, path);
+        assert_eq!(stead.count(), 500, "{}", engine.name);
+        assert_eq!(stead.get(&keys[7]).expect("it is there").value(), value());
+        let found = stead.scan(&keys[450], 100);
+        let wanted: Vec<_> = keys[450..].to_vec();
+        assert_eq!(
+            found.into_iter().map(|item| item.key).collect::<Vec<_>>(),
+            wanted,
+            "{}",
+            engine.name
+        );
+        stead.close();
+    });
+}
+
+/// The bare side keeps the index records that the store keeps: the same number, and of the same size.
+#[test]
+fn index_records_of_both_sides_are_of_the_same_size() {
+    let keys = keys(3);
+    let writes = super::Writes {
+        batches: &[&keys[..2], &keys[2..]],
+        revision: 1,
+        record: &data_record(&value()),
+    };
+    let mut sizes = Vec::new();
+    writes.for_each(|table, key, value| sizes.push((table.name(), key.len(), value.len())));
+    let (key, change) = (keys[0].as_bytes().len(), 3 + keys[0].as_bytes().len());
+    assert_eq!(
+        sizes,
+        [
+            ("data", key, 113),
+            ("data", key, 113),
+            ("changes", 8, 9 + 2 * change),
+            ("data", key, 113),
+            ("changes", 8, 9 + change),
+            ("meta", 6, 94),
+        ]
+    );
+}
