@@ -215,6 +215,11 @@ impl<E: Engine> Shared<E> {
         let held = Arc::new(held);
         core.held = Some(Arc::clone(&held));
         core.dirty = !sync && !planted("dirt-forgotten");
+        core.unsynced = if sync {
+            0
+        } else {
+            core.unsynced.saturating_add(group.commits)
+        };
         self.counters.commits.fetch_add(group.commits, Ordering::Relaxed);
         self.counters.expired.fetch_add(group.expired, Ordering::Relaxed);
         // Readers go by the revision below, so they find nothing in the ring before its entries can be read.
@@ -229,7 +234,11 @@ impl<E: Engine> Shared<E> {
         // Ending a view may cost the engine some work, which readers need not wait for.
         drop(outdated);
         let was_dirty = self.dirty.swap(core.dirty, Ordering::Relaxed);
-        if core.dirty && !was_dirty {
+        let too_many = core.unsynced >= self.options.flush_commits;
+        if too_many {
+            self.flush_wanted.store(true, Ordering::Relaxed);
+        }
+        if core.dirty && (too_many || !was_dirty) {
             self.queue.nudge();
         }
     }

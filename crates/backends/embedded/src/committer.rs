@@ -68,11 +68,12 @@ fn look_after<E: Engine>(shared: &Shared<E>, pace: &mut Pace) {
         while shared.sweep().unwrap_or(false) && shared.queue.is_empty() {}
         let _ = shared.forget_requests();
     }
+    let wanted = shared.flush_wanted.swap(false, Ordering::Relaxed);
     let dirty = shared.dirty.load(Ordering::Relaxed);
-    if !dirty || !pace.was_dirty {
+    if !dirty || !(wanted || pace.was_dirty) {
         pace.commits = 0;
         pace.flush.restart(now);
-    } else if pace.commits >= COMMITS_PER_FLUSH || pace.flush.is_due(now) {
+    } else if wanted || pace.commits >= COMMITS_PER_FLUSH || pace.flush.is_due(now) {
         pace.commits = 0;
         shared.flush();
         pace.flush.restart(shared.options.clock.now());

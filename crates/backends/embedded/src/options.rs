@@ -28,6 +28,7 @@ pub struct EmbeddedOptions {
     pub(crate) request_age: Duration,
     pub(crate) sweep_interval: Duration,
     pub(crate) flush_interval: Duration,
+    pub(crate) flush_commits: u64,
     pub(crate) limits: Limits,
     pub(crate) queue_batches: usize,
     pub(crate) queue_bytes: usize,
@@ -46,6 +47,7 @@ impl Default for EmbeddedOptions {
             request_age: Duration::from_secs(24 * 60 * 60),
             sweep_interval: Duration::from_secs(1),
             flush_interval: Duration::from_millis(100),
+            flush_commits: u64::MAX,
             limits: Limits::default(),
             queue_batches: 65_536,
             queue_bytes: 256 << 20,
@@ -112,6 +114,14 @@ impl EmbeddedOptions {
     #[must_use]
     pub fn with_flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Makes buffered writes durable after this many commits too, at least one, however soon they come; otherwise only the
+    /// interval decides. The store's thread does it, and takes along what is committed until it gets to it.
+    #[must_use]
+    pub fn with_flush_commits(mut self, commits: u64) -> Self {
+        self.flush_commits = commits.max(1);
         self
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Core<V> {
     pub(crate) held: Option<Arc<Held<V>>>,
     /// Something was committed that is not durable yet.
     pub(crate) dirty: bool,
+    /// Commits since the last durable one.
+    pub(crate) unsynced: u64,
     /// A commit is under way. Found set by the next writer only if the last one panicked.
     pub(crate) busy: bool,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) dirty: AtomicBool,
     /// A read met an entry past its deadline.
     pub(crate) sweep_wanted: AtomicBool,
+    /// There are as many buffered commits as may wait to be durable.
+    pub(crate) flush_wanted: AtomicBool,
     /// No more commits will be published.
     pub(crate) ended: AtomicBool,
 }
@@ -86,6 +90,7 @@ impl<E: Engine> Shared<E> {
             core: Mutex::new(Core {
                 held: Some(Arc::clone(&held)),
                 dirty: false,
+                unsynced: 0,
                 busy: false,
             }),
             current: RwLock::new(Current {
@@ -102,6 +107,7 @@ impl<E: Engine> Shared<E> {
             snapshots: Mutex::default(),
             dirty: AtomicBool::new(false),
             sweep_wanted: AtomicBool::new(false),
+            flush_wanted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             options,
         }

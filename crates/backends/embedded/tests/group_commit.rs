@@ -74,6 +74,27 @@ fn batches_of_one_commit_see_each_other() {
 }
 
 #[test]
+fn buffered_commits_are_made_durable_after_so_many() {
+    let disk = Disk::new();
+    let store = open_with(&disk, quiet(&clock()).with_flush_commits(3));
+    let before = disk.syncs.load(Ordering::SeqCst);
+    for round in 1..=4 {
+        for n in 1..=3 {
+            assert_eq!(
+                disk.syncs.load(Ordering::SeqCst) - before,
+                round - 1,
+                "commit {n}"
+            );
+            commit(&store, buffered(put(&format!("k{round}.{n}"), "1")));
+        }
+        wait_until(|| disk.syncs.load(Ordering::SeqCst) - before == round);
+    }
+    let left = open(&disk.after_power_failure());
+    assert!(value(&*left, "k4.3").is_some());
+    check(&left);
+}
+
+#[test]
 fn buffered_writer_is_answered_at_once_and_never_waits_for_an_fsync() {
     let disk = Disk::new();
     let store = open(&disk);
