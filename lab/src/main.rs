@@ -1,3 +1,65 @@
-//! The fault laboratory.
+//! The fault laboratory: what is left of a store when its process, its disk or its machine fails.
+//!
+//! `cargo xtask crash` runs it; `docs/src/reliability.md` says what each section does.
 
-fn main() {}
+mod child;
+mod concurrency;
+mod engines;
+mod files;
+mod flavour;
+mod kill;
+mod planted;
+mod stand;
+mod strace;
+mod syscalls;
+mod tally;
+mod worker;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "stead-lab", about = "The fault laboratory of Stead")]
+struct Arguments {
+    #[command(subcommand)]
+    section: Section,
+}
+
+#[derive(Subcommand)]
+enum Section {
+    Kill(kill::Kill),
+    Syscalls(syscalls::Syscalls),
+    Planted(planted::Planted),
+    Concurrency(concurrency::Concurrency),
+    Worker(worker::Worker),
+    /// Name the engines that are compiled in
+    Engines,
+}
+
+fn main() -> Result<ExitCode> {
+    let code = match Arguments::parse().section {
+        Section::Kill(arguments) => kill::run(&arguments)?,
+        Section::Syscalls(arguments) => syscalls::run(&arguments)?,
+        Section::Planted(arguments) => {
+            planted::run(&arguments)?;
+            0
+        }
+        Section::Concurrency(arguments) => {
+            concurrency::run(&arguments)?;
+            0
+        }
+        Section::Worker(arguments) => {
+            worker::work(&arguments)?;
+            0
+        }
+        Section::Engines => {
+            for engine in engines::ENGINES {
+                println!("{}", engine.name);
+            }
+            0
+        }
+    };
+    Ok(ExitCode::from(code))
+}

@@ -17,7 +17,7 @@ pub struct Ack {
 }
 
 /// One line of a writer: `start 17`, `ack 17 committed 23 durable`, `ack 18 rejected durable`, `failed 19 unavailable`,
-/// `synced`.
+/// `passed 400`, `synced`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Write N is about to be handed over.
@@ -31,6 +31,8 @@ pub enum Event {
         /// What went wrong.
         kind: ErrorKind,
     },
+    /// Time passes: the next write is N, and the numbers before it are left out.
+    Passed(u64),
     /// Everything that was acknowledged so far is as safe as a durable write: the store was synced, or closed.
     Synced,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Event {
             Event::Started(number) => write!(f, "start {number}"),
             Event::Acknowledged(ack) => ack.fmt(f),
             Event::Failed { number, kind } => write!(f, "failed {number} {kind}"),
+            Event::Passed(number) => write!(f, "passed {number}"),
             Event::Synced => f.write_str("synced"),
         }
     }
@@ -74,6 +77,7 @@ impl FromStr for Event {
                 number: number(n)?,
                 kind: kind_of(kind).ok_or_else(malformed)?,
             }),
+            ["passed", n] => Ok(Event::Passed(number(n)?)),
             ["synced"] => Ok(Event::Synced),
             _ => Err(malformed()),
         }

@@ -135,6 +135,10 @@ impl Journal {
                     _ => wrong(format!("write {number} failed, but was not under way")),
                 }
             }
+            Event::Passed(number) => {
+                self.started = self.started.max(number.saturating_sub(1));
+                Ok(())
+            }
             Event::Synced => {
                 self.synced = self.acknowledged;
                 Ok(())

@@ -426,6 +426,7 @@ fn lines_say_what_they_are_read_as() {
             number: 19,
             kind: ErrorKind::UnknownOutcome,
         },
+        Event::Passed(400),
         Event::Synced,
     ];
     for event in events {

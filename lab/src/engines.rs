@@ -1,0 +1,76 @@
+//! The engines that are compiled in, each opened so that little work meets many of its parts: small caches, a short
+//! change log, quick sweeps.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use stead_core::{Backend, ManualClock};
+use stead_embedded::EmbeddedOptions;
+
+/// So many change sets a store keeps.
+pub(crate) const RETENTION: u64 = 128;
+
+/// What an engine's caches are held to, as far as it lets itself be held, in bytes.
+const CACHE_BYTES: u64 = 4 << 20;
+
+/// An engine by its name.
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    open: fn(&Path, EmbeddedOptions) -> stead_core::Result<Arc<dyn Backend>>,
+}
+
+/// The engines that are compiled in.
+pub(crate) const ENGINES: &[Engine] = &[
+    #[cfg(feature = "redb")]
+    Engine {
+        name: "redb",
+        open: |dir, options| {
+            let cache = usize::try_from(CACHE_BYTES).unwrap_or(usize::MAX);
+            let config = stead_redb::RedbConfig::new(dir).with_cache_bytes(cache);
+            Ok(stead_redb::open(&config, options)?)
+        },
+    },
+];
+
+/// The engine with this name.
+///
+/// # Errors
+///
+/// It is not compiled in.
+pub(crate) fn engine(name: &str) -> Result<&'static Engine> {
+    ENGINES.iter().find(|engine| engine.name == name).ok_or_else(|| {
+        let names: Vec<&str> = ENGINES.iter().map(|engine| engine.name).collect();
+        anyhow!(
+            "there is no engine {name} here; compiled in: {}",
+            names.join(", ")
+        )
+    })
+}
+
+impl Engine {
+    /// Opens the store in `dir`, or makes one.
+    pub(crate) fn open(&self, dir: &Path, clock: &Arc<ManualClock>) -> stead_core::Result<Arc<dyn Backend>> {
+        (self.open)(dir, options(clock))
+    }
+
+    /// Opens the store in `dir` with other settings, or makes one.
+    pub(crate) fn open_with(
+        &self,
+        dir: &Path,
+        options: EmbeddedOptions,
+    ) -> stead_core::Result<Arc<dyn Backend>> {
+        (self.open)(dir, options)
+    }
+}
+
+/// What every store of the laboratory is opened with. The reserve of revisions is short, so that it runs out.
+pub(crate) fn options(clock: &Arc<ManualClock>) -> EmbeddedOptions {
+    EmbeddedOptions::default()
+        .with_clock(Arc::clone(clock) as Arc<dyn stead_core::Clock>)
+        .with_change_retention(RETENTION)
+        .with_sweep_interval(Duration::from_millis(2))
+        .with_flush_interval(Duration::from_millis(20))
+        .with_revision_reserve(200)
+}
