@@ -117,7 +117,8 @@ impl Files {
         config.open().map_err(|cause| error::open(cause, &self.data))
     }
 
-    /// Makes the names of sled's files last: it syncs files but no directory.
+    /// Makes the names of sled's files last, and its settings: sled syncs its log and its snapshots, but no directory, and
+    /// refuses to open what lost the settings.
     ///
     /// # Errors
     ///
@@ -125,9 +126,10 @@ impl Files {
     pub(crate) fn sync_directories(&self) -> Result<()> {
         let sync = |path: &Path| {
             File::open(path)
-                .and_then(|directory| directory.sync_all())
+                .and_then(|file| file.sync_all())
                 .map_err(|cause| error::file(cause, path))
         };
+        sync(&self.data.join("conf"))?;
         sync(&self.data)?;
         sync(self.directory.path())
     }
