@@ -44,7 +44,7 @@ struct Effort {
 impl Concurrency {
     fn effort(&self) -> Effort {
         let (iterations, histories, operations, rounds) = if self.short {
-            (50, 8, 200, 0)
+            (50, 20, 200, 0)
         } else {
             (10_000, 1_000, 400, 20)
         };
@@ -64,6 +64,6 @@ impl Concurrency {
 /// An execution or a history that breaks a rule, or a planted race that was not found.
 pub(crate) fn run(arguments: &Concurrency) -> Result<()> {
     let effort = arguments.effort();
-    orders::run(effort.iterations, arguments.seed)?;
+    orders::run(effort.iterations, arguments.short, arguments.seed)?;
     histories::run(&arguments.engines, &effort, arguments.seed)
 }

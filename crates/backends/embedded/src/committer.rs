@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use stead_core::{Error, Result, Timestamp};
 
-use crate::planted::planted;
 use crate::queue::Work;
 use crate::shared::Shared;
 use crate::sync::Ordering;
@@ -39,9 +38,6 @@ fn run<E: Engine>(shared: &Shared<E>) {
         let woken = shared.queue.wait(at_most);
         if woken.timed_out {
             pace.waited(at_most);
-        }
-        if woken.closing && planted("close-drops-queue") {
-            return;
         }
         while shared.commit_queued() {
             pace.commits += 1;

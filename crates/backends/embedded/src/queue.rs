@@ -114,6 +114,9 @@ impl Queue {
     pub(crate) fn take(&self, limit: usize, limit_bytes: usize) -> Vec<Work> {
         let mut state = self.state.lock();
         let mut taken = Vec::with_capacity(limit.min(state.work.len()));
+        if state.closing && planted("close-drops-queue") {
+            return taken;
+        }
         let mut bytes = 0;
         while let Some(next) = state.work.front() {
             let size = next.size_bytes();
