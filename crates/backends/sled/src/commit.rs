@@ -8,6 +8,7 @@ use stead_embedded::{Keyspace, WriteSet};
 
 use crate::error;
 use crate::layers::Replaced;
+use crate::ledger::Mark;
 use crate::record::{self, OWN_KEY};
 use crate::seal::{self, HOST, Seal};
 
@@ -24,23 +25,22 @@ pub(crate) struct Writer {
     log: File,
     /// About how much sled has written to its log since the last sync.
     pub(crate) unsynced_bytes: u64,
-    /// How often a commit was to be synced.
-    pub(crate) syncs: u64,
+    mark: Mark,
     /// The store was opened, and no commit failed.
     pub(crate) can_close: bool,
 }
 
 impl Writer {
     /// One that knows nothing yet.
-    pub(crate) fn new(log: File) -> Self {
+    pub(crate) fn new(log: File, mark: Mark) -> Self {
         Writer {
             seal: Seal::default(),
             host: None,
             own: None,
             tops: Default::default(),
             log,
+            mark,
             unsynced_bytes: 0,
-            syncs: 0,
             can_close: false,
         }
     }
@@ -65,6 +65,15 @@ impl Writer {
         Ok(seal)
     }
 
+    /// The newest commit that was marked as durable.
+    ///
+    /// # Errors
+    ///
+    /// A failure to read.
+    pub(crate) fn marked(&self) -> Result<u64> {
+        Ok(self.mark.read()?.unwrap_or(0))
+    }
+
     /// The newest commit.
     pub(crate) fn commit(&self) -> u64 {
         self.seal.commit
@@ -82,7 +91,7 @@ impl Writer {
         error::guarded(|| tree.flush().map_err(error::commit))?;
         self.log.sync_data().map_err(error::sync)?;
         self.unsynced_bytes = 0;
-        Ok(())
+        self.mark.write(self.seal.commit)
     }
 }
 

@@ -10,7 +10,7 @@ use stead_embedded::{DirectoryLock, Engine, WriteSet};
 
 use crate::commit::{Plan, Writer};
 use crate::files::{Files, SEGMENT_BYTES};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Mark};
 use crate::seal;
 use crate::shared::Shared;
 use crate::{SledConfig, SledView, compress, error};
@@ -21,9 +21,6 @@ use crate::{SledConfig, SledView, compress, error};
 /// the log from that segment on, but takes gaps before it for freed space. What sled calls stable is not synced, so a
 /// power failure can leave such gaps unless less than a segment is unsynced at any time.
 const UNSYNCED_BYTES: u64 = SEGMENT_BYTES as u64 / 2;
-
-/// After how many synced commits the ledger is brought up to date.
-const SYNCS_PER_LEDGER: u64 = 4096;
 
 /// A sled database with all keyspaces in its one tree, so that one batch is one atomic piece of its log.
 pub struct SledEngine {
@@ -67,9 +64,10 @@ impl SledEngine {
         }
         let db = files.open()?;
         let log = File::open(files.log()).map_err(|cause| error::file(cause, &files.log()))?;
+        let mark = Mark::open(&files.data)?;
         let mut engine = SledEngine {
             shared: Arc::new(Shared::new(db)),
-            writer: Mutex::new(Writer::new(log)),
+            writer: Mutex::new(Writer::new(log, mark)),
             files,
             compressing: config.use_compression(),
             lock: Some(lock),
@@ -85,10 +83,10 @@ impl SledEngine {
         let writer = self.writer.get_mut();
         if let Some(seal) = writer.read(&tree)? {
             self.shared.begin(seal.commit);
-            if let Some(ledger) = &ledger {
-                ledger.compare(&seal)?;
-            }
-            if ledger.is_none_or(|ledger| ledger.closed.is_none()) {
+            let ledger = ledger.unwrap_or(Ledger::open_at(0));
+            ledger.compare(&seal)?;
+            if ledger.closed.is_none() {
+                Ledger::open_at(writer.marked()?).compare(&seal)?;
                 self.shared.verify(seal.commit)?;
             }
         } else if is_complete {
@@ -120,12 +118,6 @@ impl SledEngine {
         }
         if sync || writer.unsynced_bytes > UNSYNCED_BYTES {
             writer.sync(&tree)?;
-        }
-        if sync {
-            if writer.syncs.is_multiple_of(SYNCS_PER_LEDGER) {
-                Ledger::open_at(writer.commit()).write(&self.files.data)?;
-            }
-            writer.syncs += 1;
         }
         Ok(())
     }

@@ -2,10 +2,10 @@
 //!
 //! sled takes a damaged end of its log for the end that a crash left, goes back in silence, and overwrites what comes
 //! behind. The ledger tells: after a clean close the commit has to be the very last one, after an unclean end at least
-//! one that was durable a while ago.
+//! the newest durable one that is written down.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use stead_core::{Error, Result};
@@ -102,6 +102,76 @@ impl Ledger {
     }
 }
 
+/// The file that says which commit was durable last, while the store is open.
+///
+/// It is overwritten after each durable commit, and not synced each time: the end of the process leaves it as it is, a
+/// power failure may leave an older commit, which is true as well.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    file: File,
+    writes: u64,
+}
+
+/// The number of the commit and its checksum, big-endian.
+const MARK_BYTES: usize = 12;
+const MARK: &str = "DURABLE";
+/// A power failure takes back at most this many marks.
+const MARKS_PER_SYNC: u64 = 4096;
+
+impl Mark {
+    /// Opens the mark in the directory `data`, or makes one that says nothing.
+    ///
+    /// # Errors
+    ///
+    /// A failure to do so.
+    pub(crate) fn open(data: &Path) -> Result<Self> {
+        let path = data.join(MARK);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(|cause| error::file(cause, &path))?;
+        Ok(Mark { file, writes: 0 })
+    }
+
+    /// The commit, or `None` where there is none, or half of one.
+    ///
+    /// # Errors
+    ///
+    /// A failure to read it.
+    pub(crate) fn read(&self) -> Result<Option<u64>> {
+        let mut bytes = Vec::new();
+        let mut read = || {
+            (&self.file).rewind()?;
+            (&self.file).take(MARK_BYTES as u64).read_to_end(&mut bytes)
+        };
+        read().map_err(error::sync)?;
+        let Some((number, check)) = bytes.split_first_chunk::<8>() else {
+            return Ok(None);
+        };
+        let is_whole = crc32fast::hash(number).to_be_bytes() == check;
+        Ok(is_whole.then(|| u64::from_be_bytes(*number)))
+    }
+
+    /// Says that `commit` and all before it are durable.
+    ///
+    /// # Errors
+    ///
+    /// A failure to write it.
+    pub(crate) fn write(&mut self, commit: u64) -> Result<()> {
+        let number = commit.to_be_bytes();
+        let mut bytes = [0; MARK_BYTES];
+        bytes[..8].copy_from_slice(&number);
+        bytes[8..].copy_from_slice(&crc32fast::hash(&number).to_be_bytes());
+        let sync = self.writes.is_multiple_of(MARKS_PER_SYNC);
+        self.writes += 1;
+        let mut write = || {
+            self.file.rewind()?;
+            self.file.write_all(&bytes)?;
+            if sync { self.file.sync_data() } else { Ok(()) }
+        };
+        write().map_err(error::sync)
+    }
+}
+
 fn parse(text: &str) -> Option<Ledger> {
     let (front, check) = text.rsplit_once("check ")?;
     let check = u32::from_str_radix(check.strip_suffix('\n')?, 16).ok()?;
@@ -147,6 +217,28 @@ mod tests {
             assert_eq!(Ledger::read(dir.path()).unwrap(), Some(ledger));
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn newest_whole_mark_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Mark::open(dir.path()).unwrap().read().unwrap();
+        assert_eq!(read(), None);
+        let mut mark = Mark::open(dir.path()).unwrap();
+        for commit in [1, u64::MAX, 7] {
+            mark.write(commit).unwrap();
+            assert_eq!(read(), Some(commit));
+        }
+        let path = dir.path().join(MARK);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(read(), None, "length {length}");
+        }
+        let mut torn = whole;
+        torn[7] ^= 1;
+        fs::write(&path, torn).unwrap();
+        assert_eq!(read(), None);
     }
 
     #[test]
