@@ -9,6 +9,7 @@ mod files;
 mod flavour;
 mod kill;
 mod planted;
+mod power;
 mod stand;
 mod strace;
 mod syscalls;
@@ -31,6 +32,7 @@ struct Arguments {
 enum Section {
     Kill(kill::Kill),
     Syscalls(syscalls::Syscalls),
+    Power(power::Power),
     Planted(planted::Planted),
     Concurrency(concurrency::Concurrency),
     Worker(worker::Worker),
@@ -42,6 +44,7 @@ fn main() -> Result<ExitCode> {
     let code = match Arguments::parse().section {
         Section::Kill(arguments) => kill::run(&arguments)?,
         Section::Syscalls(arguments) => syscalls::run(&arguments)?,
+        Section::Power(arguments) => power::run(&arguments)?,
         Section::Planted(arguments) => {
             planted::run(&arguments)?;
             0
