@@ -32,6 +32,36 @@ pub(crate) const ENGINES: &[Engine] = &[
             Ok(stead_redb::open(&config, options)?)
         },
     },
+    #[cfg(feature = "sled")]
+    Engine {
+        name: "sled",
+        open: |dir, options| {
+            let config = stead_sled::SledConfig::new(dir).with_cache_capacity(CACHE_BYTES);
+            Ok(stead_sled::open(&config, options)?)
+        },
+    },
+    #[cfg(feature = "rocksdb")]
+    Engine {
+        name: "rocksdb",
+        open: |dir, options| {
+            let cache = usize::try_from(CACHE_BYTES).unwrap_or(usize::MAX);
+            let config = stead_rocksdb::RocksDbConfig::new(dir)
+                .with_cache_capacity(cache)
+                .with_write_buffer_size(64 << 10);
+            Ok(stead_rocksdb::open(&config, options)?)
+        },
+    },
+    #[cfg(feature = "fjall")]
+    Engine {
+        name: "fjall",
+        open: |dir, options| {
+            let config = stead_fjall::FjallConfig::new(dir)
+                .with_cache_bytes(CACHE_BYTES)
+                .with_write_buffer_bytes(1 << 20)
+                .with_journal_bytes(64 << 20);
+            Ok(stead_fjall::open(&config, options)?)
+        },
+    },
 ];
 
 /// The engine with this name.

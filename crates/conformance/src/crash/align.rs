@@ -104,6 +104,10 @@ impl Walk<'_> {
             self.model.apply(write, committed);
             return Ok(true);
         }
+        // Behind the last write there may be sweeps of later times.
+        if committed.is_none() && self.sets.clone().all(is_sweep) {
+            return Ok(false);
+        }
         self.sweeps(committed.unwrap_or(Revision::MAX), time_of(number))?;
         let expected = self.model.expected(write);
         if expected.iter().all(|change| change.optional) {
@@ -115,6 +119,10 @@ impl Walk<'_> {
             return Ok(false);
         };
         match committed {
+            // It is gone, and so is all behind it, before the store was opened once more and swept.
+            Some(revision) if set.revision > revision && self.sets.clone().all(is_sweep) => {
+                return Ok(false);
+            }
             Some(revision) if set.revision > revision => {
                 return Err(Failure::new(
                     FailureKind::Watch,
@@ -144,10 +152,7 @@ impl Walk<'_> {
 
     /// Takes what the sweeper did before `revision` from the log, when the clock stood at `now`.
     fn sweeps(&mut self, revision: Revision, now: Timestamp) -> Result<(), Failure> {
-        let is_sweep = |set: &&ChangeSet| {
-            set.revision < revision && set.changes.iter().all(|one| one.kind == ChangeKind::Expired)
-        };
-        while let Some(set) = self.sets.next_if(|set| is_sweep(set)) {
+        while let Some(set) = self.sets.next_if(|set| set.revision < revision && is_sweep(set)) {
             for change in &set.changes {
                 match self.model.entries.remove(&change.key) {
                     Some(held) if !held.is_visible(now) => {}
@@ -174,6 +179,11 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a change set is the sweeper's: every write that removes what may have expired puts something as well.
+fn is_sweep(set: &ChangeSet) -> bool {
+    set.changes.iter().all(|one| one.kind == ChangeKind::Expired)
 }
 
 /// Whether a change set is that of a write, all of it.

@@ -1,5 +1,7 @@
 //! A look at a store that is still open.
 
+use std::collections::BTreeSet;
+
 use stead_core::{Backend, Clock, Entry, Key, ManualClock, Timestamp};
 
 use super::Journal;
@@ -7,8 +9,9 @@ use super::failure::{Failure, FailureKind};
 use super::model::Held;
 use super::write::{Op, number_in, value};
 
-/// Reads every key that the writes since the last verification wrote, from a store that is still open and that may have
-/// failed. A read that fails is no failure; one that answers must give the last acknowledged state of the key, or that of
+/// Reads every key whose state the journal knows, from a store that is still open and that may have failed. A journal
+/// that began with a store that was there already knows the keys that were written since.
+/// A read that fails is no failure; one that answers must give the last acknowledged state of the key, or that of
 /// a write behind it that nobody knows the outcome of.
 ///
 /// # Errors
@@ -17,11 +20,14 @@ use super::write::{Op, number_in, value};
 pub async fn look(store: &dyn Backend, clock: &ManualClock, journal: &Journal) -> Result<(), Failure> {
     let mut model = journal.settled.model.clone();
     let mut open = Vec::new();
-    let mut keys = std::collections::BTreeSet::new();
+    let mut keys: BTreeSet<Key> = model.entries.keys().cloned().collect();
     for (write, ack) in journal.writes() {
-        keys.extend(write.ops.iter().map(|op| op.key().clone()));
         match ack {
-            Some(ack) if ack.revision.is_some() => model.apply(&write, ack.revision),
+            Some(ack) if ack.revision.is_some() => {
+                let replaces = |op: &&Op| !matches!(op, Op::Touch { .. });
+                keys.extend(write.ops.iter().filter(replaces).map(|op| op.key().clone()));
+                model.apply(&write, ack.revision);
+            }
             Some(_) => {}
             None => open.push(write),
         }

@@ -361,6 +361,26 @@ fn writes_without_an_acknowledgement_are_there_from_the_first_on() {
 }
 
 #[test]
+fn sweeps_behind_unanswered_writes_are_of_later_times() {
+    let mut written = Written::by(Load::Expire, 208);
+    let kept = |event: &Event| !matches!(event, Event::Acknowledged(ack) if ack.number > 200);
+    written.events.retain(kept);
+    let data = edited(Load::Expire, 200, |_, batch| Some(batch));
+    let clock = Arc::new(ManualClock::at(time_of(208 + 1_000)));
+    let store = Reference::reopen(&data, clock.clone(), options());
+    assert!(store.sweep().unwrap() > 0);
+    let mut journal = written.journal();
+    journal.note(&Event::Passed(208 + 1_000)).unwrap();
+    block_on(verify(
+        &store,
+        &clock,
+        &mut journal,
+        &Demands::after(Crash::Process),
+    ))
+    .unwrap();
+}
+
+#[test]
 fn a_refused_write_must_not_be_there() {
     let mut written = Written::by(Load::Put, 60);
     for (kind, allowed) in [(ErrorKind::Full, false), (ErrorKind::UnknownOutcome, true)] {
