@@ -44,7 +44,8 @@ impl Settings {
 ///
 /// - `track_and_verify_wals`: a log says which one it follows, and what is missing between them is missed.
 /// - `max_bgerror_resume_count`: after a failure to write, RocksDB stays stopped until it is opened anew.
-const BY_NAME: &str = "track_and_verify_wals=true;max_bgerror_resume_count=0";
+/// - `db_host_id`: otherwise every file holds the name of the machine.
+const BY_NAME: &str = "track_and_verify_wals=true;max_bgerror_resume_count=0;db_host_id=stead";
 
 fn database(config: &RocksDbConfig, creation: Creation) -> Result<Options> {
     let mut options = Options::default()
@@ -60,11 +61,7 @@ fn database(config: &RocksDbConfig, creation: Creation) -> Result<Options> {
     options.set_paranoid_checks(true);
     // A log that is written over an old one would hold the old one's records behind its own.
     options.set_recycle_log_file_num(0);
-    options.set_max_open_files(
-        config
-            .max_open_files()
-            .map_or(-1, |files| i32::try_from(files).unwrap_or(i32::MAX)),
-    );
+    bound_open_files(&mut options, config.max_open_files());
     options.set_write_buffer_size(config.write_buffer_size());
     options.set_db_write_buffer_size(config.write_buffer_size());
     options.set_max_total_wal_size(2 * config.write_buffer_size() as u64);
@@ -75,6 +72,18 @@ fn database(config: &RocksDbConfig, creation: Creation) -> Result<Options> {
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     Ok(options)
+}
+
+fn bound_open_files(options: &mut Options, files: Option<u32>) {
+    let Some(files) = files else {
+        options.set_max_open_files(-1);
+        return;
+    };
+    options.set_max_open_files(i32::try_from(files).unwrap_or(i32::MAX));
+    // The open files are spread over shards, each of which keeps at least one: 64 unless told otherwise, however small
+    // the bound is.
+    let shards = (files / 64).clamp(1, 64);
+    options.set_table_cache_num_shard_bits(i32::try_from(shards.ilog2()).unwrap_or(0));
 }
 
 fn families(database: &Options, config: &RocksDbConfig) -> Options {

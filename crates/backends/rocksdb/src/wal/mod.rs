@@ -201,3 +201,6 @@ impl Chain {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
