@@ -228,7 +228,10 @@ impl<V: View> Group<V> {
         let key = change_key(set.revision).to_vec();
         self.writes.put(Keyspace::Changes, key, encode_changes(&set));
         self.header.change_sets += 1;
-        self.sets.extend(split(set));
+        match split(&mut set) {
+            None => self.sets.push(set),
+            Some(rest) => self.sets.extend([set, rest]),
+        }
     }
 
     /// Removes entries that are past their deadline, as one batch of its own.

@@ -37,7 +37,7 @@ pub(crate) fn open<E: Engine>(engine: E, options: EmbeddedOptions) -> Result<Sha
     let reserve = options.revision_reserve;
     header.ceiling = Revision::new(header.revision.get().saturating_add(reserve));
     let mut writes = WriteSet::new();
-    forget_requests(&engine.view()?, &mut header, &mut writes)?;
+    forget_requests(&engine, &mut header, &mut writes)?;
     writes.put(Keyspace::Meta, HEADER_KEY.to_vec(), header.encode());
     engine.commit(&writes, true)?;
     let view = engine.view()?;

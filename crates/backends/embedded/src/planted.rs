@@ -20,7 +20,7 @@ mod off {
     use crate::format::Header;
     use crate::group::Group;
     use crate::shared::Shared;
-    use crate::{Engine, View, WriteSet};
+    use crate::{Engine, WriteSet};
 
     /// No defect is on.
     #[inline(always)]
@@ -32,12 +32,12 @@ mod off {
     pub(crate) fn announce<E: Engine>(_shared: &Shared<E>, _group: &Group<E::View>) {}
 
     #[inline(always)]
-    pub(crate) fn split(set: ChangeSet) -> [ChangeSet; 1] {
-        [set]
+    pub(crate) const fn split(_set: &mut ChangeSet) -> Option<ChangeSet> {
+        None
     }
 
     #[inline(always)]
-    pub(crate) fn forget_requests<V: View>(_: &V, _: &mut Header, _: &mut WriteSet) -> Result<()> {
+    pub(crate) fn forget_requests<E: Engine>(_: &E, _: &mut Header, _: &mut WriteSet) -> Result<()> {
         Ok(())
     }
 }
@@ -63,21 +63,18 @@ mod on {
         }
     }
 
-    /// Makes two of a change set.
-    pub(crate) fn split(mut set: ChangeSet) -> Vec<ChangeSet> {
-        if !planted("batch-split") || set.changes.len() < 2 {
-            return vec![set];
-        }
-        let rest = ChangeSet {
+    /// Cuts the second half of a change set off.
+    pub(crate) fn split(set: &mut ChangeSet) -> Option<ChangeSet> {
+        let cut = planted("batch-split") && set.changes.len() > 1;
+        cut.then(|| ChangeSet {
             revision: set.revision,
             changes: set.changes.split_off(set.changes.len() / 2),
-        };
-        vec![set, rest]
+        })
     }
 
     /// Forgets every request id.
-    pub(crate) fn forget_requests<V: View>(
-        view: &V,
+    pub(crate) fn forget_requests<E: Engine>(
+        engine: &E,
         header: &mut Header,
         writes: &mut WriteSet,
     ) -> Result<()> {
@@ -85,6 +82,7 @@ mod on {
             return Ok(());
         }
         header.first_request = header.next_request;
+        let view = engine.view()?;
         view.scan(Keyspace::Meta, &[], None, Direction::Forward, &mut |key, _| {
             if matches!(key.first(), Some(&(ORDER_PREFIX | REQUEST_PREFIX))) {
                 writes.delete(Keyspace::Meta, key.to_vec());
