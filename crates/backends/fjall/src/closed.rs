@@ -95,29 +95,50 @@ fn describe(data: &Path) -> Result<String> {
 /// `Unavailable` or `Full`.
 pub(crate) fn write(path: &Path, data: &Path) -> Result<()> {
     let body = describe(data)?;
-    let write = || {
+    put(path, format!("{body}checksum {}\n", sum_of(&body)).as_bytes())
+}
+
+fn put(path: &Path, record: &[u8]) -> Result<()> {
+    let put = || {
         let draft = path.join(DRAFT);
         let mut file = File::create(&draft)?;
-        writeln!(file, "{body}checksum {}", sum_of(&body))?;
+        file.write_all(record)?;
         file.sync_all()?;
         fs::rename(draft, path_in(path))?;
         File::open(path)?.sync_all()
     };
-    write().map_err(|cause| error::file(cause, &path_in(path)))
+    put().map_err(|cause| error::file(cause, &path_in(path)))
 }
+
+/// A record that was removed, to be put back if the files could not be opened.
+pub(crate) struct Removed(Option<Vec<u8>>);
 
 /// Removes the record, for good.
 ///
 /// # Errors
 ///
 /// `Unavailable`.
-pub(crate) fn remove(path: &Path) -> Result<()> {
-    let remove = || {
-        fs::remove_file(path_in(path))?;
-        File::open(path)?.sync_all()
+pub(crate) fn remove(path: &Path) -> Result<Removed> {
+    let file = path_in(path);
+    let remove = || -> io::Result<Vec<u8>> {
+        let record = fs::read(&file)?;
+        fs::remove_file(&file)?;
+        File::open(path)?.sync_all()?;
+        Ok(record)
     };
     match remove() {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(error::file(cause, &path_in(path))),
-        _ => Ok(()),
+        Ok(record) => Ok(Removed(Some(record))),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Removed(None)),
+        Err(cause) => Err(error::file(cause, &file)),
+    }
+}
+
+impl Removed {
+    /// Puts the record back. If fjall changed anything meanwhile, the next open says that it is not as it was closed.
+    pub(crate) fn put_back(self, path: &Path) {
+        if let Some(record) = self.0 {
+            // The caller is about to tell of the failure that led here.
+            let _ = put(path, &record);
+        }
     }
 }

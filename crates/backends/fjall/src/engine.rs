@@ -13,7 +13,7 @@ use fjall::{
     Snapshot,
 };
 use parking_lot::{Mutex, RwLock};
-use stead_core::{Direction, Error, Result, Strength};
+use stead_core::{Direction, Error, ErrorKind, Result, Strength};
 use stead_embedded::{DirectoryLock, Engine, Keyspace, StoreDirectory, View, Visit, WriteSet};
 
 use crate::journal::MARKS_ID;
@@ -79,13 +79,7 @@ impl FjallEngine {
             directory.begin()?;
         }
         let data = directory.data();
-        let open = error::guarded(|| open_files(config, &data)).map_err(|error| {
-            if error.context().any(|(name, _)| name == "file") {
-                error.during("open")
-            } else {
-                error.with("path", data.display()).during("open")
-            }
-        })?;
+        let open = error::guarded(|| open_files(config, &data)).map_err(|error| named(error, &data))?;
         let engine = FjallEngine {
             shared: Arc::new(Shared {
                 open: RwLock::new(Some(open)),
@@ -108,15 +102,36 @@ impl FjallEngine {
     }
 }
 
+/// Says which file it is, if fjall did not.
+fn named(error: Error, data: &Path) -> Error {
+    let error = if error.context().any(|(name, _)| name == "file") {
+        error
+    } else if let (ErrorKind::Corrupt, Err(found)) = (error.kind(), manifest::check_tables(data)) {
+        found.because(error)
+    } else {
+        error.with("path", data.display())
+    };
+    error.during("open")
+}
+
 fn open_files(config: &FjallConfig, data: &Path) -> Result<Open> {
     let found = if is_empty(data)? {
         None
     } else {
         Some(recovery::before_open(config.path(), data, config.is_read_only())?)
     };
-    if !config.is_read_only() {
-        closed::remove(config.path())?;
+    if config.is_read_only() {
+        return open_database(config, data, found.as_ref());
     }
+    let record = closed::remove(config.path())?;
+    let opened = error::guarded(|| open_database(config, data, found.as_ref()));
+    if opened.is_err() {
+        record.put_back(config.path());
+    }
+    opened
+}
+
+fn open_database(config: &FjallConfig, data: &Path, found: Option<&recovery::Found>) -> Result<Open> {
     let workers = if config.is_read_only() { 0 } else { WORKERS };
     let database = Database::builder(data)
         .cache_size(config.cache_bytes())
@@ -127,7 +142,7 @@ fn open_files(config: &FjallConfig, data: &Path) -> Result<Open> {
         .map_err(error::fjall)?;
     match found {
         None => make(config, database, data),
-        Some(found) => find(database, &found),
+        Some(found) => find(database, found),
     }
 }
 
@@ -374,6 +389,7 @@ impl FjallEngine {
                 return Ok(());
             }
             journal::cut_zeros(&self.shared.data)?;
+            manifest::remove_outdated(&self.shared.data)?;
             closed::write(self.directory.path(), &self.shared.data)
         });
         self.lock = None;
@@ -441,3 +457,6 @@ impl View for FjallView {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,8 @@ fn io(cause: io::Error) -> Error {
         io::ErrorKind::NotFound => {
             Error::corrupt("a file of the store is missing; restore the store from a backup").because(cause)
         }
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+        // The last is what comes of looking for the end of a file that has none.
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
             Error::corrupt("a file of the store ends early or is damaged; restore the store from a backup")
                 .because(cause)
         }

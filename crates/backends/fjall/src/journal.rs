@@ -132,13 +132,15 @@ pub(crate) fn check(data: &Path) -> Result<()> {
 
 fn judge(path: PathBuf, bytes: &[u8], before: Option<u64>) -> Result<Journal> {
     let mut last = before;
+    let mut last_but_one = before;
     let mut end = 0;
     while let Some(batch) = Batch::read(bytes, end).filter(|batch| Some(batch.number) > last) {
-        last = Some(batch.number);
+        last_but_one = last.replace(batch.number);
         end = batch.end;
     }
     let torn = bytes[end..].chunks(ZEROS.len()).any(|chunk| !is_zero(chunk));
-    if torn && is_synced_beyond(bytes, end, last) {
+    // The checksum does not cover the number: that of the last batch that was taken may be what is damaged.
+    if torn && is_synced_beyond(bytes, end, last_but_one) {
         return Err(damaged(&path));
     }
     Ok(Journal {
@@ -149,15 +151,15 @@ fn judge(path: PathBuf, bytes: &[u8], before: Option<u64>) -> Result<Journal> {
     })
 }
 
-/// Whether a later batch says that what stood at `damage` was synced.
-fn is_synced_beyond(bytes: &[u8], damage: usize, last: Option<u64>) -> bool {
-    let mut at = damage + 1;
+/// Whether a batch with a number above `lowest` says that what stood at `damage` was synced.
+fn is_synced_beyond(bytes: &[u8], damage: usize, lowest: Option<u64>) -> bool {
+    let mut at = damage;
     while let Some(step) = bytes
         .get(at..)
         .and_then(|rest| rest.iter().position(|byte| *byte == TAG_START))
     {
         at += step;
-        match Batch::read(bytes, at).filter(|batch| Some(batch.number) > last) {
+        match Batch::read(bytes, at).filter(|batch| Some(batch.number) > lowest) {
             Some(batch) if batch.marked => return true,
             Some(batch) => at = batch.end,
             None => at += 1,
@@ -318,4 +320,17 @@ fn set_length(path: &Path, length: u64) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+/// Which batches of a journal carry a mark.
+#[cfg(test)]
+pub(crate) fn marked(path: &Path) -> Vec<bool> {
+    let bytes = fs::read(path).unwrap();
+    let mut at = 0;
+    std::iter::from_fn(|| {
+        let batch = Batch::read(&bytes, at)?;
+        at = batch.end;
+        Some(batch.marked)
+    })
+    .collect()
 }

@@ -33,17 +33,29 @@ pub(crate) fn currents(data: &Path) -> impl Iterator<Item = PathBuf> {
 pub(crate) fn check(data: &Path) -> Result<()> {
     check_no_strangers(&data.join("keyspaces"))?;
     for (number, current) in (FIRST..).zip(currents(data)) {
-        let tree = current.parent().unwrap_or(data);
-        for table in tables(tree, &current)? {
-            let path = tree.join("tables").join(table.number.to_string());
+        for table in tables(data, &current)? {
             if number == FIRST {
-                check_table(&path, table.sum)?;
-            } else if !path.is_file() {
+                check_table(&table.path, table.sum)?;
+            } else if !table.path.is_file() {
                 return Err(error::damaged(
                     "a table of the store is missing; restore the store from a backup",
-                    &path,
+                    &table.path,
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Compares every table with its checksum.
+///
+/// # Errors
+///
+/// `Corrupt`, naming the file that is missing or damaged.
+pub(crate) fn check_tables(data: &Path) -> Result<()> {
+    for current in currents(data) {
+        for table in tables(data, &current)? {
+            check_table(&table.path, table.sum)?;
         }
     }
     Ok(())
@@ -66,17 +78,44 @@ fn check_no_strangers(trees: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes manifests that nothing refers to any more, so that an open for reading finds nothing to remove. Only when
+/// nobody writes them.
+///
+/// # Errors
+///
+/// `Unavailable`.
+pub(crate) fn remove_outdated(data: &Path) -> Result<()> {
+    for current in currents(data) {
+        let tree = current.parent().unwrap_or(data);
+        let kept = manifest_of(tree, &current)?.0;
+        let remove = || {
+            for entry in fs::read_dir(tree)? {
+                let path = entry?.path();
+                let is_manifest = path.is_file()
+                    && path
+                        .file_name()
+                        .and_then(|name| name.to_str()?.strip_prefix('v'))
+                        .is_some_and(|number| number.parse::<u64>().is_ok());
+                if is_manifest && path != kept {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        };
+        remove().map_err(|cause| error::file(cause, tree))?;
+    }
+    Ok(())
+}
+
 struct Table {
-    number: u64,
+    path: PathBuf,
     sum: u128,
 }
 
 /// The tables of a tree, from its manifest.
-fn tables(tree: &Path, current: &Path) -> Result<Vec<Table>> {
-    let bytes = fs::read(current).map_err(|cause| error::file(cause, current))?;
-    let (number, sum) = parse_current(&bytes)
-        .ok_or_else(|| error::damaged("a file is damaged; restore the store from a backup", current))?;
-    let manifest = tree.join(format!("v{number}"));
+fn tables(data: &Path, current: &Path) -> Result<Vec<Table>> {
+    let tree = current.parent().unwrap_or(data);
+    let (manifest, sum) = manifest_of(tree, current)?;
     let bytes = fs::read(&manifest).map_err(|cause| error::file(cause, &manifest))?;
     if xxh3_128(&bytes) != sum {
         return Err(error::damaged(
@@ -84,7 +123,19 @@ fn tables(tree: &Path, current: &Path) -> Result<Vec<Table>> {
             &manifest,
         ));
     }
-    read_tables(&manifest).map_err(|cause| error::file(cause, &manifest))
+    read_tables(tree, &manifest).map_err(|cause| error::file(cause, &manifest))
+}
+
+/// The manifest of a tree and its checksum, as `current` says.
+fn manifest_of(tree: &Path, current: &Path) -> Result<(PathBuf, u128)> {
+    let bytes = fs::read(current).map_err(|cause| error::file(cause, current))?;
+    match parse_current(&bytes) {
+        Some((number, sum)) => Ok((tree.join(format!("v{number}")), sum)),
+        None => Err(error::damaged(
+            "a file is damaged; restore the store from a backup",
+            current,
+        )),
+    }
 }
 
 fn parse_current(bytes: &[u8]) -> Option<(u64, u128)> {
@@ -93,7 +144,7 @@ fn parse_current(bytes: &[u8]) -> Option<(u64, u128)> {
     (rest == [0]).then_some((u64::from_le_bytes(*number), u128::from_le_bytes(*sum)))
 }
 
-fn read_tables(manifest: &Path) -> io::Result<Vec<Table>> {
+fn read_tables(tree: &Path, manifest: &Path) -> io::Result<Vec<Table>> {
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
     let archive = sfa::Reader::new(manifest).map_err(|_| malformed())?;
     let section = archive.toc().section(b"tables").ok_or_else(malformed)?;
@@ -108,7 +159,8 @@ fn read_tables(manifest: &Path) -> io::Result<Vec<Table>> {
                 let [_kind_of_sum] = take(&mut reader)?;
                 let sum = u128::from_le_bytes(take(&mut reader)?);
                 let _base = take::<8>(&mut reader)?;
-                tables.push(Table { number, sum });
+                let path = tree.join("tables").join(number.to_string());
+                tables.push(Table { path, sum });
             }
         }
     }

@@ -14,6 +14,9 @@ use crate::{closed, error, journal, manifest};
 const VERSION_FILE: &str = "version";
 const VERSION: &[u8] = b"FJL\x03";
 
+/// fjall's lock, which it does not make anew.
+const LOCK_FILE: &str = "lock";
+
 /// What the files said.
 pub(crate) struct Found {
     /// The sequence number of the last batch in the journals.
@@ -28,6 +31,8 @@ pub(crate) struct Found {
 /// be opened for reading only.
 pub(crate) fn before_open(path: &Path, data: &Path, read_only: bool) -> Result<Found> {
     check_version(data)?;
+    let lock = data.join(LOCK_FILE);
+    fs::metadata(&lock).map_err(|cause| error::file(cause, &lock))?;
     manifest::check(data)?;
     let clean = closed::check(path, data)?;
     if read_only && !clean {
