@@ -19,6 +19,9 @@ const CACHE_BYTES: u64 = 4 << 20;
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
     open: fn(&Path, EmbeddedOptions) -> stead_core::Result<Arc<dyn Backend>>,
+    /// What the names of the files hold that an acknowledgement relies on: where one of them could not be written or
+    /// synced, none may follow. What fails in others, which are written again or only help, may be made good.
+    relied_on: &'static [&'static str],
 }
 
 /// The engines that are compiled in.
@@ -26,6 +29,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     #[cfg(feature = "redb")]
     Engine {
         name: "redb",
+        relied_on: &["state.redb"],
         open: |dir, options| {
             let cache = usize::try_from(CACHE_BYTES).unwrap_or(usize::MAX);
             let config = stead_redb::RedbConfig::new(dir).with_cache_bytes(cache);
@@ -35,6 +39,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     #[cfg(feature = "sled")]
     Engine {
         name: "sled",
+        relied_on: &["state.sled/"],
         open: |dir, options| {
             let config = stead_sled::SledConfig::new(dir).with_cache_capacity(CACHE_BYTES);
             Ok(stead_sled::open(&config, options)?)
@@ -43,6 +48,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     #[cfg(feature = "rocksdb")]
     Engine {
         name: "rocksdb",
+        relied_on: &[".log"],
         open: |dir, options| {
             let cache = usize::try_from(CACHE_BYTES).unwrap_or(usize::MAX);
             let config = stead_rocksdb::RocksDbConfig::new(dir)
@@ -54,6 +60,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     #[cfg(feature = "fjall")]
     Engine {
         name: "fjall",
+        relied_on: &[".jnl"],
         open: |dir, options| {
             let config = stead_fjall::FjallConfig::new(dir)
                 .with_cache_bytes(CACHE_BYTES)
@@ -80,6 +87,11 @@ pub(crate) fn engine(name: &str) -> Result<&'static Engine> {
 }
 
 impl Engine {
+    /// Whether an acknowledgement relies on the file of this name.
+    pub(crate) fn relies_on(&self, file: &str) -> bool {
+        self.relied_on.iter().any(|part| file.contains(part))
+    }
+
     /// Opens the store in `dir`, or makes one.
     pub(crate) fn open(&self, dir: &Path, clock: &Arc<ManualClock>) -> stead_core::Result<Arc<dyn Backend>> {
         (self.open)(dir, options(clock))

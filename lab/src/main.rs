@@ -7,6 +7,7 @@ mod concurrency;
 mod engines;
 mod files;
 mod flavour;
+mod io;
 mod kill;
 mod planted;
 mod power;
@@ -32,6 +33,7 @@ struct Arguments {
 enum Section {
     Kill(kill::Kill),
     Syscalls(syscalls::Syscalls),
+    Io(io::Io),
     Power(power::Power),
     Planted(planted::Planted),
     Concurrency(concurrency::Concurrency),
@@ -44,6 +46,7 @@ fn main() -> Result<ExitCode> {
     let code = match Arguments::parse().section {
         Section::Kill(arguments) => kill::run(&arguments)?,
         Section::Syscalls(arguments) => syscalls::run(&arguments)?,
+        Section::Io(arguments) => io::run(&arguments)?,
         Section::Power(arguments) => power::run(&arguments)?,
         Section::Planted(arguments) => {
             planted::run(&arguments)?;

@@ -101,8 +101,12 @@ pub(crate) fn calls(log: &str) -> Vec<Call> {
             continue;
         };
         let text = text.trim_start();
-        if text.starts_with("<... ") {
+        if let Some((_, rest)) = text.split_once(" resumed>")
+            && text.starts_with("<... ")
+        {
             if let Some(call) = last_of.get(thread).and_then(|index| calls.get_mut(*index)) {
+                let begun = call.text.trim_end_matches(" <unfinished ...>").to_owned();
+                call.text = begun + rest;
                 call.injected |= text.ends_with("(INJECTED)");
             }
             continue;
@@ -130,6 +134,29 @@ pub(crate) fn calls(log: &str) -> Vec<Call> {
 }
 
 impl Call {
+    /// Whether it is a write that wrote something, but less than was asked for.
+    pub(crate) fn is_short(&self) -> bool {
+        if !WRITES.contains(&self.name.as_str()) {
+            return false;
+        }
+        let Some((arguments, result)) = self.text.rsplit_once(" = ") else {
+            return false;
+        };
+        let mut numbers = arguments.trim_end().trim_end_matches(')').rsplit(", ");
+        if self.name == "pwrite64" {
+            // The last one is the place.
+            numbers.next();
+        }
+        let length = numbers.next().and_then(|number| number.parse::<u64>().ok());
+        let written = result
+            .split(' ')
+            .next()
+            .and_then(|number| number.parse::<u64>().ok());
+        length
+            .zip(written)
+            .is_some_and(|(length, written)| 0 < written && written < length)
+    }
+
     /// Whether it is about something in `dir`, and changes it.
     pub(crate) fn changes(&self, dir: &Path) -> bool {
         let there = self.text.contains(&*dir.to_string_lossy());
@@ -141,6 +168,20 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_writes_are_seen() {
+        let log = "\
+7 write(3</s/a>, \"a, 9\"..., 4096) = 100
+7 write(3</s/a>, \"a\"..., 4096) = 4096
+7 write(3</s/a>, \"a\"..., 4096) = -1 ENOSPC (No space left on device)
+8 pwrite64(4</s/b>, \"a\", 700, 512 <unfinished ...>
+7 fsync(3</s/a>) = 0
+8 <... pwrite64 resumed>) = 512
+";
+        let short: Vec<bool> = calls(log).iter().map(Call::is_short).collect();
+        assert_eq!(short, [true, false, false, true, false]);
+    }
 
     #[test]
     fn calls_are_counted_for_each_thread() {

@@ -68,6 +68,11 @@ impl Lines {
     }
 }
 
+/// Says more of an error on the standard error, which may fail as well while `write` does.
+fn complain(error: &stead_core::Error) {
+    let _ = writeln!(io::stderr(), "{error:?}");
+}
+
 /// Does what the arguments say. What the store fails in is said by a line and is no error here.
 pub(crate) fn work(arguments: &Worker) -> Result<()> {
     let engine = engine(&arguments.engine)?;
@@ -76,7 +81,7 @@ pub(crate) fn work(arguments: &Worker) -> Result<()> {
     let store = match engine.open(&arguments.dir, &clock) {
         Ok(store) => store,
         Err(error) => {
-            eprintln!("{error:?}");
+            complain(&error);
             lines.say(format_args!("unopened {}", error.kind()));
             return Ok(());
         }
@@ -102,7 +107,7 @@ pub(crate) fn work(arguments: &Worker) -> Result<()> {
     }
     let stopped = done.is_err();
     if let Err(stopped) = done {
-        eprintln!("{:?}", stopped.error);
+        complain(&stopped.error);
         lines.say(format_args!("stopped {}", stopped.error.kind()));
         insist(&*store, &mut lines);
     }
@@ -121,7 +126,7 @@ pub(crate) fn work(arguments: &Worker) -> Result<()> {
         Ok(()) if !stopped => lines.say(Event::Synced),
         Ok(()) => {}
         Err(error) => {
-            eprintln!("{error:?}");
+            complain(&error);
             lines.say(format_args!("unclosed {}", error.kind()));
         }
     }
