@@ -124,7 +124,14 @@ impl Mutation {
 /// # Ok::<(), stead_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct WriteBatch {
+pub struct WriteBatch(
+    /// One pointer: a batch is handed on several times before it is committed, and a move of what was just written
+    /// costs more than the allocation.
+    Box<Body>,
+);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Body {
     preconditions: Vec<Precondition>,
     mutations: SmallVec<[Mutation; 1]>,
     durability: Option<Durability>,
@@ -157,7 +164,7 @@ impl WriteBatch {
     #[must_use]
     #[inline]
     pub fn precondition(mut self, precondition: Precondition) -> Self {
-        self.preconditions.push(precondition);
+        self.0.preconditions.push(precondition);
         self
     }
 
@@ -197,7 +204,7 @@ impl WriteBatch {
     #[must_use]
     #[inline]
     pub fn mutation(mut self, mutation: Mutation) -> Self {
-        self.mutations.push(mutation);
+        self.0.mutations.push(mutation);
         self
     }
 
@@ -205,7 +212,7 @@ impl WriteBatch {
     #[must_use]
     #[inline]
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
+        self.0.durability = Some(durability);
         self
     }
 
@@ -213,7 +220,7 @@ impl WriteBatch {
     #[must_use]
     #[inline]
     pub fn request_id(mut self, id: RequestId) -> Self {
-        self.request_id = Some(id);
+        self.0.request_id = Some(id);
         self
     }
 
@@ -221,39 +228,39 @@ impl WriteBatch {
     #[must_use]
     #[inline]
     pub fn preconditions(&self) -> &[Precondition] {
-        &self.preconditions
+        &self.0.preconditions
     }
 
     /// The mutations in order.
     #[must_use]
     #[inline]
     pub fn mutations(&self) -> &[Mutation] {
-        &self.mutations
+        &self.0.mutations
     }
 
     /// The mutations in order, to change in place: for layers that rewrite values.
     pub fn mutations_mut(&mut self) -> &mut [Mutation] {
-        &mut self.mutations
+        &mut self.0.mutations
     }
 
     /// The durability that was asked for, if any.
     #[must_use]
     #[inline]
     pub fn wanted_durability(&self) -> Option<Durability> {
-        self.durability
+        self.0.durability
     }
 
     /// The request id, if any.
     #[must_use]
     #[inline]
     pub fn id(&self) -> Option<&RequestId> {
-        self.request_id.as_ref()
+        self.0.request_id.as_ref()
     }
 
     /// Whether the batch neither checks nor changes anything.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.preconditions.is_empty() && self.mutations.is_empty()
+        self.0.preconditions.is_empty() && self.0.mutations.is_empty()
     }
 }

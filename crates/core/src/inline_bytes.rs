@@ -2,28 +2,48 @@
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 
-/// What most keys fit into. Together with its length and tag it fills 56 bytes.
+/// What most keys fit into.
 const INLINE: usize = 48;
 
-/// Aligned, so that a copy is three wide moves and not pieces of odd sizes, which whoever reads the copy waits for.
+/// Bytes of a key or of a range's bound: in place up to 48, else on the heap. A clone of bytes in place is a plain copy;
+/// a general small vector clones element by element, which was a tenth of a small write.
+///
+/// It is made of whole words, so that a copy moves no pieces of odd sizes, which whoever reads the copy waits for.
+#[derive(Clone)]
+pub(crate) enum InlineBytes {
+    Inline { buffer: Buffer, len: Length },
+    Heap(Box<[u8]>),
+}
+
 #[derive(Clone, Copy)]
 #[repr(align(8))]
 pub(crate) struct Buffer([u8; INLINE]);
 
-/// Bytes of a key or of a range's bound: in place up to 48, else on the heap. A clone of bytes in place is a plain copy;
-/// a general small vector clones element by element, which was a tenth of a small write.
-#[derive(Clone)]
-pub(crate) enum InlineBytes {
-    Inline { len: u8, buffer: Buffer },
-    Heap(Box<[u8]>),
+/// One more than the length: the zero is left to the compiler, which tells with it what is on the heap.
+#[derive(Clone, Copy)]
+pub(crate) struct Length(NonZeroUsize);
+
+impl Length {
+    const ZERO: Length = Length(NonZeroUsize::MIN);
+
+    #[inline]
+    fn get(self) -> usize {
+        self.0.get() - 1
+    }
+
+    #[inline]
+    fn plus(self, more: usize) -> Self {
+        Length(self.0.saturating_add(more))
+    }
 }
 
 impl InlineBytes {
     pub(crate) const fn empty() -> Self {
         InlineBytes::Inline {
-            len: 0,
+            len: Length::ZERO,
             buffer: Buffer([0; INLINE]),
         }
     }
@@ -50,17 +70,13 @@ impl InlineBytes {
     #[inline]
     pub(crate) fn push(&mut self, tail: &[u8]) {
         match self {
-            InlineBytes::Inline { len, buffer } if usize::from(*len) + tail.len() <= INLINE => {
-                push_words(buffer, usize::from(*len), tail);
-                *len = length(usize::from(*len) + tail.len());
+            InlineBytes::Inline { len, buffer } if len.get() + tail.len() <= INLINE => {
+                push_words(buffer, len.get(), tail);
+                *len = len.plus(tail.len());
             }
             _ => *self = InlineBytes::Heap([self, tail].concat().into_boxed_slice()),
         }
     }
-}
-
-fn length(len: usize) -> u8 {
-    u8::try_from(len).expect("fewer than 256 bytes are kept in place")
 }
 
 /// Puts `tail` behind the first `len` bytes of `buffer`, whose other bytes are zero; together they fit.
@@ -89,10 +105,7 @@ fn word_at(bytes: &[u8], from: usize) -> u64 {
     }
     let left = bytes.len() - from;
     if let Some(last) = bytes.last_chunk() {
-        // `left` is under eight here, and over zero unless a whole word was asked for.
-        return u64::from_le_bytes(*last)
-            .checked_shr(length(8 * (8 - left)).into())
-            .unwrap_or(0);
+        return u64::from_le_bytes(*last) >> (8 * (8 - left));
     }
     let mut word = [0; 8];
     word[..left].copy_from_slice(&bytes[from..]);
@@ -112,7 +125,7 @@ impl Deref for InlineBytes {
     #[inline]
     fn deref(&self) -> &[u8] {
         match self {
-            InlineBytes::Inline { len, buffer } => &buffer.0[..usize::from(*len)],
+            InlineBytes::Inline { len, buffer } => &buffer.0[..len.get()],
             InlineBytes::Heap(bytes) => bytes,
         }
     }

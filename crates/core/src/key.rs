@@ -77,7 +77,8 @@ pub(crate) const SEPARATOR: u8 = 0;
 #[derive(Clone)]
 pub struct Key {
     bytes: InlineBytes,
-    partition_len: u8,
+    /// A whole word, as the bytes are made of.
+    partition_len: usize,
 }
 
 impl Key {
@@ -110,7 +111,7 @@ impl Key {
         };
         Ok(Key {
             bytes,
-            partition_len: partition_len(partition.0.len()),
+            partition_len: partition.0.len(),
         })
     }
 
@@ -129,7 +130,7 @@ impl Key {
         check_path(bytes.len() - end - 1).map_err(|_| malformed())?;
         Ok(Key {
             bytes: InlineBytes::from(bytes),
-            partition_len: partition_len(end),
+            partition_len: end,
         })
     }
 
@@ -158,7 +159,7 @@ impl Key {
     #[must_use]
     #[inline]
     pub fn partition_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.partition_len)]
+        &self.bytes[..self.partition_len]
     }
 
     /// The partition.
@@ -171,7 +172,7 @@ impl Key {
     #[must_use]
     #[inline]
     pub fn path(&self) -> &[u8] {
-        &self.bytes[usize::from(self.partition_len) + 1..]
+        &self.bytes[self.partition_len + 1..]
     }
 }
 
@@ -238,10 +239,6 @@ fn check_path(length: usize) -> Result<()> {
             .with("limit_bytes", Key::MAX_PATH_BYTES));
     }
     Ok(())
-}
-
-fn partition_len(length: usize) -> u8 {
-    u8::try_from(length).expect("a partition has at most 255 bytes")
 }
 
 // The length of the partition follows from the bytes: comparing those is enough.

@@ -113,8 +113,8 @@ impl Inner {
         if batch.mutations().is_empty() {
             return Ok(Outcome::Committed(state.ordered.revision));
         }
-        let mut shards = self.lock_shards_of(batch.mutations());
-        let effects = self.plan(&shards, batch.mutations(), now)?;
+        let mut effects = Effects::new();
+        let mut shards = self.plan(batch.mutations(), now, &mut effects)?;
         self.check_capacity(&state.books, &effects)?;
         state.books.commits += 1;
         Ok(Outcome::Committed(install(state, &mut shards, &effects, garbage)))
@@ -174,64 +174,27 @@ impl Inner {
         self.clock.now()
     }
 
-    /// Locks the shards of all keys, for as long as the batch is planned and installed.
-    fn lock_shards_of(&self, mutations: &[Mutation]) -> Locked<'_> {
-        let places = mutations
-            .iter()
-            .map(|mutation| self.shards.place(mutation.key().as_bytes()));
-        self.shards.lock(places.fold(ShardSet::default(), ShardSet::with))
-    }
-
-    /// What `mutations` do to each key, in key order. Changes nothing.
+    /// Writes down in `effects` what `mutations` do to each key, in key order. Changes nothing. Gives back the shards of
+    /// all keys, locked.
     fn plan<'a>(
         &self,
-        shards: &Locked<'_>,
         mutations: &'a [Mutation],
         now: Timestamp,
-    ) -> Result<Effects<'a>> {
-        let mut effects = Effects::new();
+        effects: &mut Effects<'a>,
+    ) -> Result<Locked<'_>> {
+        let place = |mutation: &Mutation| self.shards.place(mutation.key().as_bytes());
         if let [mutation] = mutations {
-            if let Some(effect) = self.plan_key(shards, &[mutation], now)? {
-                effects.push(effect);
-            }
-            return Ok(effects);
+            let place = place(mutation);
+            let shards = self.shards.lock(ShardSet::default().with(place));
+            plan_key(&shards, place, &[mutation], now, effects)?;
+            return Ok(shards);
         }
+        let places = mutations.iter().map(place);
+        let shards = self.shards.lock(places.fold(ShardSet::default(), ShardSet::with));
         for group in by_key(mutations).chunk_by(same_key) {
-            effects.extend(self.plan_key(shards, group, now)?);
+            plan_key(&shards, place(group[0]), group, now, effects)?;
         }
-        Ok(effects)
-    }
-
-    #[inline]
-    fn plan_key<'a>(
-        &self,
-        shards: &Locked<'_>,
-        group: &[&'a Mutation],
-        now: Timestamp,
-    ) -> Result<Option<Effect<'a>>> {
-        let key = group[0].key();
-        let place = self.shards.place(key.as_bytes());
-        let there = shards.get(place, key.as_bytes());
-        let old = there.map(|entry| Old::of(entry, now));
-        let visible = old.filter(|old| !old.expired).map(|old| old.deadline);
-        let (key, settled) = settle(group, visible, now)?;
-        let (new, kind) = match (settled, old) {
-            (Settled::Put { value, deadline }, _) => {
-                let kept = || there.expect("only a visible entry keeps its value").clone();
-                let value = value.map_or_else(|| Value::Kept(kept()), Value::Given);
-                (Some(New { value, deadline }), ChangeKind::Put)
-            }
-            (Settled::Absent, None) | (Settled::Unchanged, _) => return Ok(None),
-            (Settled::Absent, Some(old)) if old.expired => (None, ChangeKind::Expired),
-            (Settled::Absent, Some(_)) => (None, ChangeKind::Delete),
-        };
-        Ok(Some(Effect {
-            key,
-            place,
-            old,
-            new,
-            kind,
-        }))
+        Ok(shards)
     }
 
     fn check_capacity(&self, books: &Books, effects: &Effects<'_>) -> Result<()> {
@@ -259,6 +222,39 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Adds what `group`, the mutations of one key, does to it.
+#[inline]
+fn plan_key<'a>(
+    shards: &Locked<'_>,
+    place: Place,
+    group: &[&'a Mutation],
+    now: Timestamp,
+    effects: &mut Effects<'a>,
+) -> Result<()> {
+    let there = shards.get(place, group[0].key().as_bytes());
+    let old = there.map(|entry| Old::of(entry, now));
+    let visible = old.filter(|old| !old.expired).map(|old| old.deadline);
+    let (key, settled) = settle(group, visible, now)?;
+    let (new, kind) = match (settled, old) {
+        (Settled::Put { value, deadline }, _) => {
+            let kept = || there.expect("only a visible entry keeps its value").clone();
+            let value = value.map_or_else(|| Value::Kept(kept()), Value::Given);
+            (Some(New { value, deadline }), ChangeKind::Put)
+        }
+        (Settled::Absent, None) | (Settled::Unchanged, _) => return Ok(()),
+        (Settled::Absent, Some(old)) if old.expired => (None, ChangeKind::Expired),
+        (Settled::Absent, Some(_)) => (None, ChangeKind::Delete),
+    };
+    effects.push(Effect {
+        key,
+        place,
+        old,
+        new,
+        kind,
+    });
+    Ok(())
 }
 
 /// Makes `effects` visible at once, under a new revision. `shards` holds those of all the keys.
