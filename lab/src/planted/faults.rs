@@ -82,7 +82,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         "close-drops-queue",
         "a close refuses what still waits",
         ("closing", "close_finishes_what_waits_and_frees_the_path"),
-        &["closing"],
+        &[],
     ),
     fault(
         "queue-overtaken",
@@ -117,7 +117,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         "old-deadline-kept",
         "a renewed entry keeps its old deadline in the index",
         ("expiry", "renewed_entry_survives_the_sweep"),
-        &["deadlines"],
+        &["oracles"],
     ),
     fault(
         "sweep-blind",
@@ -178,7 +178,7 @@ pub(crate) const FAULTS: &[Fault] = &[
             "watching",
             "watch_resumes_exactly_from_memory_and_from_the_engine",
         ),
-        &["change_log"],
+        &[],
     ),
     fault(
         "lag-untold",
@@ -232,6 +232,6 @@ pub(crate) const FAULTS: &[Fault] = &[
         "overwrite-counted",
         "an overwritten entry is counted once more",
         ("expiry", "renewed_entry_survives_the_sweep"),
-        &["values"],
+        &["closing"],
     ),
 ];
