@@ -7,7 +7,8 @@
 //! - `Durable` batches survive a power failure: RocksDB syncs its log before they are acknowledged, and N concurrent
 //!   writers share a sync.
 //! - `Buffered` batches are visible at once and survive the end of the process; a power failure may take those of the
-//!   last flush interval, but never a part of a batch nor one without its predecessors.
+//!   last flush interval, but never a part of a batch nor one without its predecessors. A writer that outruns the disk for
+//!   long waits for it.
 //! - One process at a time has the store open for writing.
 //!
 //! ```

@@ -28,7 +28,7 @@ pub(crate) fn open_writable(
     }
     let recorded = closed.read()?;
     if there && recorded.is_none() {
-        settle_log(config, &data)?;
+        settle(config, &data)?;
     }
     let creation = if there { Creation::Refuse } else { Creation::Make };
     let settings = Settings::new(config, creation)?;
@@ -50,7 +50,9 @@ pub(crate) fn open_read_only(
 ) -> Result<DB> {
     let data = directory.data();
     let recorded = closed.read()?;
-    if recorded.is_none() && !matches!(look_at_log(config, &data)?, Log::Whole) {
+    let is_whole =
+        || Ok::<_, Error>(wal::torn_end(&data)?.is_none() && look_at_log(config, &data)? == Log::Whole);
+    if recorded.is_none() && !is_whole()? {
         return Err(Error::unavailable(
             "the store was not closed cleanly; open it once for writing, which repairs it",
         )
@@ -99,8 +101,11 @@ fn check_ours(data: &Path) -> Result<()> {
     }
 }
 
-/// Cuts a torn end off the log, and refuses a damaged one.
-fn settle_log(config: &RocksDbConfig, data: &Path) -> Result<()> {
+/// Cuts torn ends off the manifest and the log, and refuses a damaged log.
+fn settle(config: &RocksDbConfig, data: &Path) -> Result<()> {
+    if let Some(cut) = wal::torn_end(data)? {
+        wal::cut(&[cut])?;
+    }
     match look_at_log(config, data)? {
         Log::Torn(cuts) => wal::cut(&cuts),
         _ => Ok(()),

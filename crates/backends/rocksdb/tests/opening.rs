@@ -326,7 +326,7 @@ fn urls_open_stores_and_what_they_do_not_know_is_named() {
     assert!(block_on(store.get(&key("k"))).unwrap().is_some());
     drop(store);
     for (options, named) in [
-        ("cash=1MiB", "cash"),
+        ("cash=1MiB", "cache"),
         ("compression=snappy", "none, lz4 or zstd"),
         ("max_open_files=many", "max_open_files"),
         ("write_buffer=-1", "write_buffer"),

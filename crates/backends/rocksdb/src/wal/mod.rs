@@ -10,6 +10,7 @@
 //! synced. After a clean end there is no such doubt: see [`closed`](crate::closed).
 
 mod crc32c;
+mod manifest;
 mod reader;
 
 use std::fs::{self, OpenOptions};
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use stead_core::Result;
 use stead_embedded::file_error;
 
+pub(crate) use manifest::torn_end;
 pub(crate) use reader::Mark;
 use reader::{Batch, Broken, Reader, Record, batches_after};
 

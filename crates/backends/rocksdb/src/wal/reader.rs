@@ -183,6 +183,34 @@ fn physical(bytes: &[u8], at: usize) -> Option<(u8, &[u8])> {
     sound.then_some((*kind, payload))
 }
 
+/// Where the last whole record ends, whatever is in the records.
+pub(super) fn whole_records(bytes: &[u8]) -> usize {
+    let reader = Reader::new(bytes);
+    let (mut at, mut whole, mut begun) = (0, 0, false);
+    loop {
+        let Ok(next) = reader.skip_padding(at) else {
+            return whole;
+        };
+        let Some((kind, payload)) = physical(bytes, next) else {
+            return whole;
+        };
+        match (kind, begun) {
+            (FULL, false) | (LAST, true) => begun = false,
+            (FIRST, false) | (MIDDLE, true) => begun = true,
+            _ => return whole,
+        }
+        at = next + HEADER + payload.len();
+        if !begun {
+            whole = at;
+        }
+    }
+}
+
+/// Whether a sound record begins anywhere behind `at`, other than the pieces of one that begins there.
+pub(super) fn is_followed(bytes: &[u8], at: usize) -> bool {
+    (at + 1..bytes.len()).any(|at| physical(bytes, at).is_some_and(|(kind, _)| matches!(kind, FULL | FIRST)))
+}
+
 /// The batches of ours that begin anywhere from `at` on, whatever lies between them: after damage nobody knows where the
 /// next one begins, so every byte is tried.
 pub(super) fn batches_after(bytes: &[u8], at: usize) -> impl Iterator<Item = Batch> {

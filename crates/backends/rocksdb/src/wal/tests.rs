@@ -6,7 +6,7 @@ const BLOCK: usize = 32 << 10;
 
 /// Writes a log file as RocksDB does.
 #[derive(Default)]
-struct Writer(Vec<u8>);
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
     fn physical(&mut self, kind: u8, payload: &[u8]) {
@@ -17,7 +17,7 @@ impl Writer {
         self.0.extend(covered);
     }
 
-    fn record(&mut self, payload: &[u8]) {
+    pub(super) fn record(&mut self, payload: &[u8]) {
         let mut left = payload;
         loop {
             let room = BLOCK - self.0.len() % BLOCK;

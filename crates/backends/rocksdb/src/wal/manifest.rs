@@ -1,0 +1,120 @@
+//! The manifest after an unclean end. It is written in the format of the log.
+//!
+//! RocksDB appends to its manifest and syncs it. A power failure in between may leave the new length with only some of the
+//! sectors, and what is missing is zeros. RocksDB ignores an end that is cut off, but refuses one with such a hole,
+//! though nothing that it ever relied on is lost. So the end is cut off here.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use stead_core::Result;
+use stead_embedded::file_error;
+
+use super::Cut;
+use super::reader::{is_followed, whole_records};
+
+/// What a disk writes as a whole.
+const SECTOR: usize = 512;
+
+/// How the manifest in `data` has to be cut, if its end is torn and nothing else is wrong with it. RocksDB judges all
+/// other manifests.
+///
+/// # Errors
+///
+/// `Unavailable` if the operating system refuses.
+pub(crate) fn torn_end(data: &Path) -> Result<Option<Cut>> {
+    let found = read(data).map_err(|error| {
+        file_error("cannot read the store's manifest", error)
+            .with("path", data.display())
+            .during("open")
+    })?;
+    let Some((file, bytes)) = found else {
+        return Ok(None);
+    };
+    let length = whole_records(&bytes);
+    let torn = length > 0 && has_hole(&bytes, length) && !is_followed(&bytes, length);
+    Ok(torn.then_some(Cut { file, length }))
+}
+
+/// The manifest that is in use, or `None` where that cannot be told.
+fn read(data: &Path) -> io::Result<Option<(PathBuf, Vec<u8>)>> {
+    let there = |result: io::Result<Vec<u8>>| match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let Some(current) = there(fs::read(data.join("CURRENT")))? else {
+        return Ok(None);
+    };
+    let name = String::from_utf8_lossy(&current);
+    let name = name.trim_end();
+    if !name.starts_with("MANIFEST-") || name.contains(std::path::is_separator) {
+        return Ok(None);
+    }
+    let file = data.join(name);
+    let bytes = there(fs::read(&file))?;
+    Ok(bytes.map(|bytes| (file, bytes)))
+}
+
+/// Whether what a sector holds of the end is zeros.
+fn has_hole(bytes: &[u8], mut from: usize) -> bool {
+    while from < bytes.len() {
+        let end = bytes.len().min((from / SECTOR + 1) * SECTOR);
+        if bytes[from..end].iter().all(|byte| *byte == 0) {
+            return true;
+        }
+        from = end;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Writer;
+    use super::*;
+
+    /// The manifest of two synced records and one that was being written, and where that begins.
+    fn manifest() -> (Vec<u8>, usize) {
+        let mut writer = Writer::default();
+        writer.record(&[b'a'; 300]);
+        writer.record(&[b'b'; 200]);
+        let synced = writer.0.len();
+        writer.record(&[b'c'; 1500]);
+        (writer.0, synced)
+    }
+
+    fn cut_of(bytes: &[u8]) -> Option<usize> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("CURRENT"), "MANIFEST-000005\n").unwrap();
+        fs::write(dir.path().join("MANIFEST-000005"), bytes).unwrap();
+        torn_end(dir.path()).unwrap().map(|cut| cut.length)
+    }
+
+    #[test]
+    fn lost_sector_of_the_last_record_is_cut_off_with_it() {
+        let (whole, synced) = manifest();
+        for sector in synced / SECTOR..=whole.len() / SECTOR {
+            let mut bytes = whole.clone();
+            let end = bytes.len().min((sector + 1) * SECTOR);
+            bytes[(sector * SECTOR).max(synced)..end].fill(0);
+            assert_eq!(cut_of(&bytes), Some(synced), "sector {sector}");
+        }
+    }
+
+    #[test]
+    fn other_manifests_are_left_to_rocksdb() {
+        let (whole, synced) = manifest();
+        assert_eq!(cut_of(&whole), None);
+        assert_eq!(cut_of(&whole[..synced + 700]), None, "cut off, which it ignores");
+        assert_eq!(cut_of(&[]), None);
+        let mut flipped = whole.clone();
+        flipped[synced + 100] ^= 1;
+        assert_eq!(cut_of(&flipped), None, "damage that no power failure leaves");
+        let mut early = whole;
+        early[100..300].fill(0);
+        assert_eq!(cut_of(&early), None, "records that follow were synced after it");
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(torn_end(dir.path()).unwrap(), None);
+    }
+}
