@@ -129,7 +129,7 @@ impl SledEngine {
         };
         let writer = self.writer.get_mut();
         let db = self.shared.end();
-        error::guarded(|| {
+        error::guarded_close(|| {
             let closing = match &db {
                 Some(db) if writer.can_close => writer.sync(db).map(|()| true),
                 _ => Ok(false),

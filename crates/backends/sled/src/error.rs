@@ -16,6 +16,15 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
+/// As [`guarded`], for the close: there sled writes and trusts the disk to take it, so a panic says nothing of damage.
+pub(crate) fn guarded_close<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        Err(Error::unavailable(
+            "sled panicked while it closed its files, as it does when the disk fails; open the store anew",
+        ))
+    })
+}
+
 /// A failure to read, or to write what can be written again.
 pub(crate) fn storage(error: sled::Error) -> Error {
     match error {
@@ -77,4 +86,19 @@ pub(crate) fn file(cause: io::Error, path: &Path) -> Error {
     file_error("cannot get at the store's file", cause)
         .with("file", path.display())
         .during("open")
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_while_closing_is_no_damaged_file() {
+        let failed = guarded_close(|| -> Result<()> { panic!("the disk does not sync") });
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
+        let failed = guarded(|| -> Result<()> { panic!("a page is not what it should be") });
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }
