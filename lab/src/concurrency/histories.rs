@@ -17,16 +17,19 @@ const BATCH: u32 = 10;
 /// The groups of the suite that are about tasks at the same time.
 const GROUPS: [&str; 3] = ["concurrency::", "isolation::", "transactions::"];
 
-pub(super) fn run(names: &[String], effort: &Effort, seed: u64) -> Result<()> {
+/// Tells how many histories there were.
+pub(super) fn run(names: &[String], effort: &Effort, seed: u64) -> Result<u64> {
     let engines: Vec<&'static Engine> = if names.is_empty() {
         ENGINES.iter().collect()
     } else {
         names.iter().map(|name| engine(name)).collect::<Result<_>>()?
     };
+    let mut histories = 0;
     for engine in engines {
         for durability in [Durability::Durable, Durability::Buffered] {
             let runs = effort.histories / 2;
             linearizable(engine, durability, runs, effort.operations, seed)?;
+            histories += u64::from(runs);
             println!(
                 "concurrency: {} {durability:?}: {runs} histories of {} operations of 4 tasks are linearizable",
                 engine.name, effort.operations
@@ -40,7 +43,7 @@ pub(super) fn run(names: &[String], effort: &Effort, seed: u64) -> Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(histories)
 }
 
 fn linearizable(

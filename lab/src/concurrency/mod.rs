@@ -64,8 +64,11 @@ impl Concurrency {
 /// An execution or a history that breaks a rule, or a planted race that was not found.
 pub(crate) fn run(arguments: &Concurrency) -> Result<()> {
     let effort = arguments.effort();
+    let mut runs = 0;
     if effort.iterations > 0 {
-        orders::run(effort.iterations, arguments.short, arguments.seed)?;
+        runs += orders::run(effort.iterations, arguments.short, arguments.seed)?;
     }
-    histories::run(&arguments.engines, &effort, arguments.seed)
+    runs += histories::run(&arguments.engines, &effort, arguments.seed)?;
+    println!("result section=concurrency engine=all runs={runs} other=0 verdict=ok");
+    Ok(())
 }

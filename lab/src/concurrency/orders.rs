@@ -15,7 +15,7 @@ const SHUTTLE: Flavour = Flavour {
 };
 
 /// How many schedulers each scenario is run under: `explore` of its `support.rs` names them.
-const SCHEDULERS: usize = 4;
+const SCHEDULERS: u64 = 4;
 
 /// A race that must be found.
 struct Race {
@@ -85,7 +85,8 @@ const BITE: &str = "200";
 const LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Explores the kit as it is, then with each race: by all scenarios, or by one each in the short form.
-pub(super) fn run(iterations: u32, short: bool, seed: u64) -> Result<()> {
+/// Tells how many executions of the kit as it is there were.
+pub(super) fn run(iterations: u32, short: bool, seed: u64) -> Result<u64> {
     let programs = SHUTTLE.build(&["--package", "stead-embedded", "--test", "interleavings"])?;
     let program = find(&programs, "interleavings")?;
     let (seed, count) = (seed.to_string(), iterations.to_string());
@@ -96,10 +97,8 @@ pub(super) fn run(iterations: u32, short: bool, seed: u64) -> Result<()> {
     ];
     let run = program.run(&[], &variables, LIMIT)?;
     let scenarios = run.demand_green("the scenarios under shuttle")?;
-    println!(
-        "concurrency: {scenarios} scenarios, {} executions, none breaks a rule",
-        scenarios as u64 * SCHEDULERS as u64 * u64::from(iterations)
-    );
+    let executions = scenarios as u64 * SCHEDULERS * u64::from(iterations);
+    println!("concurrency: {scenarios} scenarios, {executions} executions, none breaks a rule");
     let mut unseen = Vec::new();
     println!("\n| race | what it does | found by | scenarios that find it |\n|---|---|---|---|");
     for race in RACES {
@@ -128,7 +127,7 @@ pub(super) fn run(iterations: u32, short: bool, seed: u64) -> Result<()> {
         RACES.len(),
         RACES.len()
     );
-    Ok(())
+    Ok(executions)
 }
 
 /// The scenarios that find a race.

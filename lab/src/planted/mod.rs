@@ -89,6 +89,12 @@ pub(crate) fn run(arguments: &Planted) -> Result<()> {
         chosen.len() - survivors.len(),
         chosen.len()
     );
+    let verdict = if survivors.is_empty() { "ok" } else { "failed" };
+    println!(
+        "result section=planted engine=all runs={} other={} verdict={verdict}",
+        chosen.len(),
+        survivors.len()
+    );
     if !survivors.is_empty() {
         bail!("nothing notices {}", survivors.join(", "));
     }
