@@ -127,3 +127,30 @@ fn readers_watchers_and_snapshots_end_with_the_store() {
         );
     });
 }
+
+#[test]
+fn every_close_of_a_read_only_store_waits_for_the_end() {
+    explore(|| {
+        let disk = Disk::new();
+        let store = open(&disk, quiet());
+        commit(&store, put("k", "1"));
+        close(&store);
+        drop(store);
+        let store = open(&disk, quiet().read_only());
+        let closers: Vec<_> = (0..2)
+            .map(|_| {
+                let (store, disk) = (Arc::clone(&store), Arc::clone(&disk));
+                thread::spawn(move || {
+                    close(&store);
+                    assert!(disk.is_released(), "closed, and the files are still held");
+                })
+            })
+            .collect();
+        if let Ok(entry) = block_on(stead_core::Read::get(&*store, &key("k"))) {
+            assert!(entry.is_some());
+        }
+        for closer in closers {
+            closer.join().unwrap();
+        }
+    });
+}
