@@ -63,7 +63,7 @@ impl Traced {
 }
 
 /// The tracer and its arguments. Nothing is left out but what is known to be harmless, so that a call which nobody
-/// thought of is met and refused.
+/// thought of is met and refused. Of what is read only the number of bytes matters.
 fn strace(lines: &Path) -> Vec<OsString> {
     let harmless: Vec<String> = HARMLESS.iter().map(|call| format!("?{call}")).collect();
     let mut words: Vec<OsString> = [
@@ -80,7 +80,7 @@ fn strace(lines: &Path) -> Vec<OsString> {
     .map(OsString::from)
     .into();
     words.push(format!("trace=!{}", harmless.join(",")).into());
-    words.push("-o".into());
+    words.extend(["-e", "raw=read,readv", "-o"].map(OsString::from));
     words.push(lines.into());
     words
 }

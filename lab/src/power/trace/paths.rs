@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::super::log::{Node, Place, ROOT};
 use super::super::tree::Tree;
 use super::arguments::{Argument, Descriptor};
+use super::line::returned;
 
 /// The names below the recorded directory.
 pub(super) struct Paths {
@@ -118,7 +119,7 @@ pub(super) fn descriptor(argument: Option<&Argument>) -> Result<u64> {
             number: Descriptor::Number(number),
             ..
         }) => Ok(*number),
-        Some(Argument::Word(word)) => word.parse().context("no descriptor"),
+        Some(Argument::Word(word)) => returned(word).context("no descriptor"),
         _ => bail!("no descriptor"),
     }
 }
