@@ -46,7 +46,7 @@ impl Concurrency {
         let (iterations, histories, operations, rounds) = if self.short {
             (50, 20, 200, 0)
         } else {
-            (10_000, 1_000, 400, 20)
+            (10_000, 400, 400, 5)
         };
         Effort {
             iterations: self.iterations.unwrap_or(iterations),
