@@ -20,13 +20,16 @@ use std::process::ExitCode;
 
 use crate::exit::{Exit, Failure};
 
-/// A damaged file can make redb panic. The store catches that and gives an error, which is what users read; what the
+/// The sources of the engines.
+const ENGINES: [&str; 4] = ["/fjall-", "/lsm-tree-", "/redb-", "/sled-"];
+
+/// A damaged file can make an engine panic. The store catches that and gives an error, which is what users read; what the
 /// hook would print before it is noise, and breaks `--json`. A panic of anybody else is a bug and is shown.
 fn quiet_caught_panics() {
     let shown = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let file = panic.location().map_or("", |place| place.file());
-        if !file.contains("/redb-") {
+        if !ENGINES.iter().any(|engine| file.contains(engine)) {
             shown(panic);
         }
     }));

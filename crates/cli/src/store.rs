@@ -13,6 +13,8 @@ use crate::exit::{Failure, Result};
 const CONFIG_FILE: &str = "stead.toml";
 /// The store where nothing else is said.
 const DEFAULT_STORE: &str = "redb:./stead-data";
+/// The schemes whose place is a directory.
+const DIRECTORIES: [&str; 4] = ["fjall", "redb", "rocksdb", "sled"];
 
 /// What a command wants of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +61,9 @@ pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
 fn look(url: &str) -> Result<()> {
     let url: StoreUrl = url.parse()?;
     let place = Path::new(url.place());
-    let missing =
-        url.scheme() == "redb" && !url.place().is_empty() && matches!(place.try_exists(), Ok(false));
+    let missing = DIRECTORIES.contains(&url.scheme())
+        && !url.place().is_empty()
+        && matches!(place.try_exists(), Ok(false));
     if !missing {
         return Ok(());
     }

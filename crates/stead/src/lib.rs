@@ -11,6 +11,9 @@
 //! |---|---|---|
 //! | `memory` | `memory:`, a store that ends with its process | yes |
 //! | `redb` | `redb:./data`, an embedded store in a directory | yes |
+//! | `fjall` | `fjall:./data`, the same on an engine for loads that write much | no |
+//! | `rocksdb` | `rocksdb:./data`, the same on RocksDB, whose C++ takes long to build | no |
+//! | `sled` | `sled:./data`, the same on sled, which is beta upstream | no |
 //! | `state` | typed values in scopes, transactions, watches by scope | yes |
 //! | `config` | settings from a file such as `stead.toml` | no |
 
@@ -27,10 +30,16 @@ pub use open::open_state;
 pub use stead_codec as codec;
 pub use stead_core as core;
 pub use stead_core::{Error, ErrorKind, Result};
+#[cfg(feature = "fjall")]
+pub use stead_fjall as fjall;
 #[cfg(feature = "memory")]
 pub use stead_memory as memory;
 #[cfg(feature = "redb")]
 pub use stead_redb as redb;
+#[cfg(feature = "rocksdb")]
+pub use stead_rocksdb as rocksdb;
+#[cfg(feature = "sled")]
+pub use stead_sled as sled;
 #[cfg(feature = "state")]
 pub use stead_state as state;
 #[cfg(feature = "state")]

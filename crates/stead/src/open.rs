@@ -37,6 +37,12 @@ pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
         }
         #[cfg(feature = "redb")]
         "redb" => stead_redb::open_url(url).await,
+        #[cfg(feature = "fjall")]
+        "fjall" => stead_fjall::open_url(url).await,
+        #[cfg(feature = "rocksdb")]
+        "rocksdb" => stead_rocksdb::open_url(url).await,
+        #[cfg(feature = "sled")]
+        "sled" => stead_sled::open_url(url).await,
         scheme => {
             let error = Error::unsupported(
                 "no backend for this scheme is compiled in; use one that is, or switch its feature on",
@@ -56,6 +62,12 @@ const SCHEMES: &[&str] = &[
     "memory",
     #[cfg(feature = "redb")]
     "redb",
+    #[cfg(feature = "fjall")]
+    "fjall",
+    #[cfg(feature = "rocksdb")]
+    "rocksdb",
+    #[cfg(feature = "sled")]
+    "sled",
 ];
 
 /// Opens the store at `url` and puts a `StateManager` on it. With the feature `memory`, ephemeral values have a place in

@@ -10,11 +10,28 @@ fn key() -> Key {
     Key::new(&Partition::new("p").unwrap(), "k").unwrap()
 }
 
+/// The engines that are compiled in, with the options that only they have.
+const ENGINES: &[(&str, &str)] = &[
+    ("redb", ""),
+    #[cfg(feature = "fjall")]
+    ("fjall", "&compression=none&write_buffer=8MiB&journal=64MiB"),
+    #[cfg(feature = "rocksdb")]
+    ("rocksdb", "&compression=zstd&max_open_files=64&write_buffer=8MiB"),
+    #[cfg(feature = "sled")]
+    ("sled", "&compression=true&flush_every=100"),
+];
+
 #[test]
-fn redb_url_opens_what_was_left_there() {
+fn url_opens_what_was_left_there() {
+    for (engine, options) in ENGINES {
+        opens_what_was_left_there(engine, options);
+    }
+}
+
+fn opens_what_was_left_there(engine: &str, options: &str) {
     let dir = tempfile::tempdir().unwrap();
     let url = format!(
-        "redb:{}?durability=durable&cache=16MiB",
+        "{engine}:{}?durability=durable&cache=16MiB{options}",
         dir.path().join("data").display()
     );
     block_on(async {
@@ -25,6 +42,46 @@ fn redb_url_opens_what_was_left_there() {
         let store = stead::open(&url).await.unwrap();
         assert_eq!(store.get(&key()).await.unwrap().unwrap().value(), b"here");
     });
+}
+
+#[test]
+fn store_of_another_engine_is_recognised_and_named() {
+    for (engine, _) in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("data");
+        block_on(async {
+            let store = stead::open(&format!("{engine}:{}", place.display()))
+                .await
+                .unwrap();
+            store.put(key(), "here").await.unwrap();
+            store.close().await.unwrap();
+            for (other, _) in ENGINES.iter().filter(|(other, _)| other != engine) {
+                let error = stead::open(&format!("{other}:{}", place.display()))
+                    .await
+                    .err()
+                    .unwrap();
+                assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+                let text = error.to_string();
+                assert!(text.contains(&format!("engine={engine} ")), "{other}: {text}");
+            }
+        });
+    }
+}
+
+#[test]
+fn option_of_another_engine_is_refused_with_the_nearest() {
+    for (engine, _) in ENGINES {
+        let error = block_on(stead::open(&format!("{engine}:./x?cahce=1MiB")))
+            .err()
+            .unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(
+            text.contains("option=cahce") && text.contains("did_you_mean=cache"),
+            "{text}"
+        );
+    }
+    assert!(!std::path::Path::new("./x").exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod bad_files;
 mod bad_stores;
 mod bad_values;
 mod demo;
+mod engines;
 mod no_store;
 mod shell;
 mod signals;
