@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -302,21 +302,25 @@ impl View for RedbView {
             Bound::Included(start),
             end.map_or(Bound::Unbounded, Bound::Excluded),
         );
-        let mut range =
-            error::guarded(|| ReadableTable::range::<&[u8]>(table, bounds).map_err(error::storage))?;
-        loop {
-            let next = error::guarded(|| {
+        let outside = Cell::new(false);
+        error::guarded_around(&outside, || {
+            let mut range = ReadableTable::range::<&[u8]>(table, bounds).map_err(error::storage)?;
+            loop {
                 let next = match direction {
                     Direction::Forward => range.next(),
                     Direction::Reverse => range.next_back(),
                 };
-                next.transpose().map_err(error::storage)
-            })?;
-            let Some((key, value)) = next else { return Ok(()) };
-            let (key, value) = error::guarded(|| Ok((key.value(), value.value())))?;
-            if let ControlFlow::Break(()) = visit(key, value) {
-                return Ok(());
+                let Some((key, value)) = next.transpose().map_err(error::storage)? else {
+                    return Ok(());
+                };
+                let (key, value) = (key.value(), value.value());
+                outside.set(true);
+                let flow = visit(key, value);
+                outside.set(false);
+                if flow.is_break() {
+                    return Ok(());
+                }
             }
-        }
+        })
     }
 }
