@@ -1,5 +1,7 @@
 //! The tasks of this repository. `cargo xtask help` lists them.
 
+mod crash;
+mod debian;
 mod features;
 mod rocksdb;
 mod run;
@@ -34,6 +36,7 @@ enum Task {
         #[arg(long, default_value_t = 2_000)]
         kills: u32,
     },
+    Crash(crash::Crash),
     /// Measure Stead side by side with the bare structures and engines, and print the ratios
     Bench {
         /// Which benchmarks; all without names
@@ -73,6 +76,7 @@ fn main() -> Result<()> {
         Task::Test => test(),
         Task::Conformance { backend, filter } => conformance(backend, filter.as_deref()),
         Task::Kill { kills } => kill(kills),
+        Task::Crash(arguments) => crash::run(&arguments),
         Task::Bench { names } => {
             rocksdb::ready()?;
             let mut arguments = vec!["run", "--release", "--quiet", "--package", "stead-benches", "--"];

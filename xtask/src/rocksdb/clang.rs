@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::run::answers;
+use crate::debian;
 
 /// Where distributions put it, beside the directories of each version of LLVM.
 const PLACES: &[&str] = &[
@@ -27,48 +26,14 @@ pub(super) fn need() -> Result<()> {
     if is_there() {
         return Ok(());
     }
-    if let Some(apt) = apt_get() {
-        eprintln!("rocksdb: installing libclang-dev, which its bindings need");
-        // A list of packages that is there may do; a fresh machine has none.
-        let installed = apt("install") || (apt("update") && apt("install"));
-        if installed && is_there() {
-            return Ok(());
-        }
+    eprintln!("rocksdb: its bindings need libclang-dev; installing it where that is possible");
+    if debian::install("libclang-dev") && is_there() {
+        return Ok(());
     }
     bail!(
         "there is no libclang, which the bindings of rocksdb need: install it (Debian and Ubuntu: libclang-dev; Fedora: \
          clang-devel; Arch: clang; macOS: xcode-select --install), or name its directory in LIBCLANG_PATH"
     );
-}
-
-/// Runs apt-get with enough rights, if this user has them.
-fn apt_get() -> Option<impl Fn(&str) -> bool> {
-    if !Path::new("/etc/debian_version").exists() {
-        return None;
-    }
-    let is_root = Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|id| id.stdout == b"0\n");
-    if !is_root && !answers(Command::new("sudo").args(["-n", "true"])) {
-        return None;
-    }
-    Some(move |task: &str| {
-        let mut command = if is_root {
-            Command::new("apt-get")
-        } else {
-            let mut sudo = Command::new("sudo");
-            sudo.args(["-n", "apt-get"]);
-            sudo
-        };
-        command
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["--quiet", "--yes", task]);
-        if task == "install" {
-            command.args(["--no-install-recommends", "libclang-dev"]);
-        }
-        command.status().is_ok_and(|status| status.success())
-    })
 }
 
 fn is_there() -> bool {
