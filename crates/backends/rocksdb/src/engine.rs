@@ -8,9 +8,9 @@ use rocksdb::{DB, DBRawIterator, FlushOptions, IteratorMode, ReadOptions, WriteB
 use stead_core::{Direction, Error, Result, Strength};
 use stead_embedded::{DirectoryLock, Engine, Keyspace, StoreDirectory, View, Visit, WriteSet};
 
-use crate::closed::Closed;
 use crate::database::{Database, Parts};
 use crate::options::{Creation, Settings};
+use crate::session::{Session, SessionFile};
 use crate::wal::Mark;
 use crate::{RocksDbConfig, error, recovery, wal};
 
@@ -19,7 +19,7 @@ pub struct RocksDbEngine {
     database: Arc<Database>,
     config: RocksDbConfig,
     directory: StoreDirectory,
-    closed: Closed,
+    session: SessionFile,
     /// Every sequence number up to this one is safe on disk.
     synced: AtomicU64,
     /// A write failed: there is no clean end any more.
@@ -44,11 +44,11 @@ impl RocksDbEngine {
         let read_only = config.is_read_only();
         directory.prepare(!read_only)?;
         let lock = directory.lock(read_only)?;
-        let closed = Closed::new(directory.path());
+        let session = SessionFile::new(directory.path());
         let db = if read_only {
-            recovery::open_read_only(config, &directory, &closed)?
+            recovery::open_read_only(config, &directory, &session)?
         } else {
-            recovery::open_writable(config, &directory, &closed)?
+            recovery::open_writable(config, &directory, &session)?
         };
         // What was found in the log is in files of its own by now, which are synced.
         let synced = AtomicU64::new(db.latest_sequence_number());
@@ -58,7 +58,7 @@ impl RocksDbEngine {
             database: Arc::new(Database::new(db)?),
             config: config.clone(),
             directory,
-            closed,
+            session,
             synced,
             failed: AtomicBool::new(false),
             buffered: WriteOptions::default(),
@@ -113,7 +113,7 @@ impl RocksDbEngine {
             flushed
         });
         let recorded = match last {
-            Some(Ok(Some(sequence))) => self.closed.write(sequence),
+            Some(Ok(Some(sequence))) => self.session.write(&Session::Closed(sequence)),
             Some(Err(error)) => Err(error),
             Some(Ok(None)) | None => Ok(()),
         };

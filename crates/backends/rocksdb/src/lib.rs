@@ -35,20 +35,22 @@
 //!
 //! - Every block of a file has a checksum, which each read from disk compares; [`check`](stead_core::Backend::check)
 //!   reads all of them, past the caches.
-//! - A clean close leaves nothing in the log, and records the last write in the file `CLOSED`. The next open compares.
-//! - After a crash the log is examined before RocksDB sees it. A torn end is cut off, as long as nothing is lost that was
-//!   synced; damage before a synced batch gives `Corrupt` as soon as any batch was written after that sync.
+//! - A clean close leaves nothing in the log, and records the last write in the file `SESSION`. The next open compares.
+//! - After a crash the log and the manifest, RocksDB's list of its files, are examined before RocksDB sees them. A torn
+//!   end is cut off, as long as nothing is lost that was synced; damage before a synced batch gives `Corrupt` as soon as
+//!   any batch was written after that sync, and so does damage to what was in the manifest when the store was opened.
 //!
 //! One thing cannot be told, for want of a witness: damage to the very last synced batch after a crash, before anything
-//! was written behind it, looks like a batch that the crash interrupted.
+//! was written behind it, looks like a batch that the crash interrupted. The same holds for the last record of the
+//! manifest, if it was added since the store was opened.
 
-mod closed;
 mod config;
 mod database;
 mod engine;
 mod error;
 mod options;
 mod recovery;
+mod session;
 mod wal;
 
 pub use config::{Compression, RocksDbConfig};

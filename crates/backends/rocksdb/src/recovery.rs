@@ -6,9 +6,9 @@ use rocksdb::{DB, Options};
 use stead_core::{Error, Result};
 use stead_embedded::{Keyspace, StoreDirectory};
 
-use crate::closed::Closed;
 use crate::options::{Creation, Settings};
-use crate::wal::{self, Log};
+use crate::session::{Session, SessionFile};
+use crate::wal::{self, Log, manifest};
 use crate::{RocksDbConfig, error};
 
 /// The oldest log file that still holds what is in no other file.
@@ -18,7 +18,7 @@ const OLDEST_LOG: &str = "rocksdb.min-log-number-to-keep";
 pub(crate) fn open_writable(
     config: &RocksDbConfig,
     directory: &StoreDirectory,
-    closed: &Closed,
+    file: &SessionFile,
 ) -> Result<DB> {
     directory.begin()?;
     let data = directory.data();
@@ -26,19 +26,18 @@ pub(crate) fn open_writable(
     if there && !directory.is_marked()? {
         check_ours(&data)?;
     }
-    let recorded = closed.read()?;
-    if there && recorded.is_none() {
-        settle(config, &data)?;
+    // A store that is being made has no session yet.
+    let session = if there { file.read()? } else { None };
+    if there {
+        settle(config, &data, session.as_ref())?;
     }
     let creation = if there { Creation::Refuse } else { Creation::Make };
     let settings = Settings::new(config, creation)?;
     let db = DB::open_cf_with_opts(&settings.database, &data, settings.families())
         .map_err(|error| error::opening(error, &data))?;
-    if let Some(recorded) = recorded {
-        closed.compare(recorded, db.latest_sequence_number())?;
-        closed.remove()?;
-    }
+    file.compare(session.as_ref(), db.latest_sequence_number())?;
     directory.mark()?;
+    file.write(&manifest::settle(&data)?)?;
     Ok(db)
 }
 
@@ -46,13 +45,13 @@ pub(crate) fn open_writable(
 pub(crate) fn open_read_only(
     config: &RocksDbConfig,
     directory: &StoreDirectory,
-    closed: &Closed,
+    file: &SessionFile,
 ) -> Result<DB> {
     let data = directory.data();
-    let recorded = closed.read()?;
-    let is_whole =
-        || Ok::<_, Error>(wal::torn_end(&data)?.is_none() && look_at_log(config, &data)? == Log::Whole);
-    if recorded.is_none() && !is_whole()? {
+    let session = file.read()?;
+    let whole = manifest::torn_end(&data, session.as_ref())?.is_none()
+        && (is_clean(session.as_ref()) || look_at_log(config, &data)? == Log::Whole);
+    if !whole {
         return Err(Error::unavailable(
             "the store was not closed cleanly; open it once for writing, which repairs it",
         )
@@ -60,10 +59,13 @@ pub(crate) fn open_read_only(
         .during("open"));
     }
     let db = view_files(&Settings::new(config, Creation::Refuse)?, &data)?;
-    if let Some(recorded) = recorded {
-        closed.compare(recorded, db.latest_sequence_number())?;
-    }
+    file.compare(session.as_ref(), db.latest_sequence_number())?;
     Ok(db)
+}
+
+/// After a clean close everything is in files with checksums of their own, and the log does not matter.
+fn is_clean(session: Option<&Session>) -> bool {
+    matches!(session, Some(Session::Closed(_)))
 }
 
 /// Opens the files of a database that somebody may have open for writing.
@@ -101,10 +103,13 @@ fn check_ours(data: &Path) -> Result<()> {
     }
 }
 
-/// Cuts torn ends off the manifest and the log, and refuses a damaged log.
-fn settle(config: &RocksDbConfig, data: &Path) -> Result<()> {
-    if let Some(cut) = wal::torn_end(data)? {
+/// Cuts torn ends off the manifest and the log, and refuses what is damaged.
+fn settle(config: &RocksDbConfig, data: &Path, session: Option<&Session>) -> Result<()> {
+    if let Some(cut) = manifest::torn_end(data, session)? {
         wal::cut(&[cut])?;
+    }
+    if is_clean(session) {
+        return Ok(());
     }
     match look_at_log(config, data)? {
         Log::Torn(cuts) => wal::cut(&cuts),

@@ -132,9 +132,9 @@ fn data_of_an_earlier_time_is_told_after_a_clean_close() {
     copy(&early.join(DATA), &path.join(DATA));
     let error = open_read_only(&path).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-    assert!(refused(&path, ErrorKind::Corrupt).contains("CLOSED"));
-    fs::write(path.join("CLOSED"), "closed, I think").unwrap();
-    assert!(refused(&path, ErrorKind::Corrupt).contains("CLOSED"));
+    assert!(refused(&path, ErrorKind::Corrupt).contains("SESSION"));
+    fs::write(path.join("SESSION"), "closed, I think").unwrap();
+    assert!(refused(&path, ErrorKind::Corrupt).contains("SESSION"));
 }
 
 #[test]
@@ -142,11 +142,51 @@ fn record_of_the_clean_close_is_gone_while_the_store_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     filled(&path, 1);
-    assert!(path.join("CLOSED").exists());
+    let session = || fs::read_to_string(path.join("SESSION")).unwrap();
+    assert!(session().contains("closed at"));
     let store = open(&path).unwrap();
-    assert!(!path.join("CLOSED").exists());
+    assert!(session().contains("opened with"));
     drop(store);
-    assert!(path.join("CLOSED").exists());
+    assert!(session().contains("closed at"));
+}
+
+#[test]
+fn torn_addition_to_the_manifest_is_cut_and_damage_before_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let Crashed { image, .. } = crashed(dir.path(), 3);
+    let manifest = files(&image, |name| name.starts_with("MANIFEST-")).pop().unwrap();
+    let whole = fs::read(&manifest).unwrap();
+    // What a power failure leaves of a record that was not synced: its length, and not its bytes.
+    for torn in [
+        vec![0; 2000],
+        [&[1, 2, 3, 4, 0xFF, 3, 1][..], &[0; 1023]].concat(),
+    ] {
+        fs::write(&manifest, [&whole[..], &torn].concat()).unwrap();
+        let error = open_read_only(&image).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        let repaired = dir.path().join(format!("repaired{}", torn[0]));
+        copy(&image, &repaired);
+        assert_eq!(
+            block_on(open(&repaired).unwrap().count(&KeyRange::all())).unwrap(),
+            3
+        );
+    }
+    // The last record of those that were there when the store was opened.
+    for at in [whole.len() - 1, whole.len() - 10, whole.len() / 2, 0] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&manifest, &bytes).unwrap();
+        assert!(refused(&image, ErrorKind::Corrupt).contains("MANIFEST-"));
+        assert_eq!(fs::read(&manifest).unwrap(), bytes);
+    }
+    // RocksDB by itself would open this one.
+    fs::write(&manifest, &whole[..whole.len() - 1]).unwrap();
+    assert!(refused(&image, ErrorKind::Corrupt).contains("MANIFEST-"));
+    fs::write(&manifest, &whole).unwrap();
+    assert_eq!(
+        block_on(open(&image).unwrap().count(&KeyRange::all())).unwrap(),
+        3
+    );
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn what_is_written_today_is_what_the_fixture_holds() {
     let store = open(dir.path(), &clock);
     fill(&store);
     drop(store);
-    for file in ["STEAD", "CLOSED"] {
+    for file in ["STEAD", "SESSION"] {
         assert_eq!(
             fs::read_to_string(dir.path().join(file)).unwrap(),
             fs::read_to_string(fixture().join(file)).unwrap()

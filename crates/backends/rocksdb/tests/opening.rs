@@ -203,7 +203,6 @@ fn unfinished_making_of_a_store_is_begun_again() {
     filled(&path, 1);
     // What a crash leaves in the middle of making a store: the draft of the marker, and some of the files.
     fs::rename(path.join("STEAD"), path.join("STEAD.new")).unwrap();
-    fs::remove_file(path.join("CLOSED")).unwrap();
     fs::remove_file(path.join("state.rocksdb/CURRENT")).unwrap();
     let store = open(&path).unwrap();
     assert_eq!(block_on(store.count(&KeyRange::all())).unwrap(), 0);

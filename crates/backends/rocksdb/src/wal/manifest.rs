@@ -4,15 +4,16 @@
 //! sectors, and what is missing is zeros. RocksDB ignores an end that is cut off, but refuses one with such a hole,
 //! though nothing that it ever relied on is lost. So the end is cut off here.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use stead_core::Result;
+use stead_core::{Error, Result};
 use stead_embedded::file_error;
 
 use super::Cut;
 use super::reader::{is_followed, whole_records};
+use crate::session::Session;
 
 /// What a disk writes as a whole.
 const SECTOR: usize = 512;
@@ -22,19 +23,57 @@ const SECTOR: usize = 512;
 ///
 /// # Errors
 ///
-/// `Unavailable` if the operating system refuses.
-pub(crate) fn torn_end(data: &Path) -> Result<Option<Cut>> {
-    let found = read(data).map_err(|error| {
-        file_error("cannot read the store's manifest", error)
-            .with("path", data.display())
-            .during("open")
-    })?;
-    let Some((file, bytes)) = found else {
+/// `Corrupt` if less of it is good than the last session left safe on disk; `Unavailable` if the operating system
+/// refuses.
+pub(crate) fn torn_end(data: &Path, session: Option<&Session>) -> Result<Option<Cut>> {
+    let Some((file, bytes)) = read(data).map_err(|error| failed(error, data))? else {
         return Ok(None);
     };
     let length = whole_records(&bytes);
+    let safe = match session {
+        Some(Session::Closed(_)) => bytes.len(),
+        Some(Session::Opened { manifest, length }) if file.ends_with(manifest) => *length,
+        // Nothing was written yet to a store that was being opened or made.
+        _ => 0,
+    };
+    if length < safe {
+        // RocksDB takes a record that reaches beyond the end of the file for one that was never whole.
+        return Err(Error::corrupt(
+            "rocksdb's manifest is damaged where it was safe on disk; restore the store from a backup",
+        )
+        .with("file", file.display())
+        .with("offset_bytes", length)
+        .during("open"));
+    }
     let torn = length > 0 && has_hole(&bytes, length) && !is_followed(&bytes, length);
     Ok(torn.then_some(Cut { file, length }))
+}
+
+/// Makes the manifest of a database that was just opened safe on disk, and says how much of it there is.
+///
+/// # Errors
+///
+/// `Unavailable` if the operating system refuses.
+pub(crate) fn settle(data: &Path) -> Result<Session> {
+    let settle = || {
+        let (file, bytes) = read(data)?.ok_or(io::ErrorKind::NotFound)?;
+        File::open(&file)?.sync_all()?;
+        let manifest = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        // RocksDB may be adding a record at this very moment.
+        let length = whole_records(&bytes);
+        Ok(Session::Opened { manifest, length })
+    };
+    settle().map_err(|error| failed(error, data))
+}
+
+fn failed(cause: io::Error, data: &Path) -> Error {
+    file_error("cannot get at the store's manifest", cause)
+        .with("path", data.display())
+        .during("open")
 }
 
 /// The manifest that is in use, or `None` where that cannot be told.
@@ -88,7 +127,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("CURRENT"), "MANIFEST-000005\n").unwrap();
         fs::write(dir.path().join("MANIFEST-000005"), bytes).unwrap();
-        torn_end(dir.path()).unwrap().map(|cut| cut.length)
+        torn_end(dir.path(), None).unwrap().map(|cut| cut.length)
     }
 
     #[test]
@@ -115,6 +154,6 @@ mod tests {
         early[100..300].fill(0);
         assert_eq!(cut_of(&early), None, "records that follow were synced after it");
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(torn_end(dir.path()).unwrap(), None);
+        assert_eq!(torn_end(dir.path(), None).unwrap(), None);
     }
 }

@@ -7,10 +7,10 @@
 //! numbers must be without a gap, and the [`Mark`]s of the batches behind a gap say whether what is missing was synced.
 //!
 //! What cannot be told from a torn end is damage to the last batches of the log, if none was written after they had been
-//! synced. After a clean end there is no such doubt: see [`closed`](crate::closed).
+//! synced. After a clean end there is no such doubt: see [`session`](crate::session).
 
 mod crc32c;
-mod manifest;
+pub(crate) mod manifest;
 mod reader;
 
 use std::fs::{self, OpenOptions};
@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use stead_core::Result;
 use stead_embedded::file_error;
 
-pub(crate) use manifest::torn_end;
 pub(crate) use reader::Mark;
 use reader::{Batch, Broken, Reader, Record, batches_after};
 
