@@ -255,7 +255,7 @@ impl StoreDirectory {
         }
     }
 
-    /// Bytes of all files of the data.
+    /// Bytes that all files of the data take of the disk, without the holes in them.
     ///
     /// # Errors
     ///
@@ -308,7 +308,7 @@ fn size_of(path: &Path) -> io::Result<u64> {
         Err(error) => return gone(error),
     };
     if !metadata.is_dir() {
-        return Ok(metadata.len());
+        return Ok(occupied(&metadata));
     }
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -319,6 +319,18 @@ fn size_of(path: &Path) -> io::Result<u64> {
         size_bytes += size_of(&entry?.path())?;
     }
     Ok(size_bytes)
+}
+
+/// What a file takes of the disk: some engines make their logs larger than what is in them, and most of it a hole.
+#[cfg(unix)]
+fn occupied(metadata: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.len().min(metadata.blocks().saturating_mul(512))
+}
+
+#[cfg(not(unix))]
+fn occupied(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
 }
 
 #[cfg(test)]
