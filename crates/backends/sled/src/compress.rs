@@ -18,7 +18,6 @@ pub(crate) fn check(wanted: bool) -> stead_core::Result<()> {
 }
 
 #[cold]
-#[cfg_attr(feature = "compression", expect(unused, reason = "compression is there"))]
 fn missing() -> stead_core::Error {
     stead_core::Error::unsupported(
         "compressed records need the feature `compression` of stead-sled; compile it in",

@@ -64,6 +64,7 @@ mod files;
 mod layers;
 mod ledger;
 mod record;
+mod scan;
 mod seal;
 mod shared;
 mod view;

@@ -1,7 +1,6 @@
 //! What the engine and its views share.
 
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::ops::Bound;
 
 use parking_lot::{Mutex, RwLock};
@@ -10,13 +9,12 @@ use stead_core::{Direction, Error, Result};
 
 use crate::layers::{Layers, Replaced};
 use crate::record::{self, Body, OWN_KEY};
+use crate::scan::Scan;
 use crate::seal::{self, HOST, Seal};
 use crate::{compress, error};
 
-/// A part of the tree.
-pub(crate) type Bounds = (Bound<IVec>, Bound<IVec>);
-/// A key and its record.
-pub(crate) type Pair = (IVec, IVec);
+/// How many records a check reads before it lets commits go on.
+const VERIFY_RECORDS: usize = 256;
 
 /// Locks in this order: the state, then the views.
 pub(crate) struct Shared {
@@ -162,41 +160,14 @@ impl Shared {
         error::guarded(|| db.get(key).map_err(error::storage))
     }
 
-    /// Reads records as a view of `commit` sees them, at most `limit` of them, and leaves in `bounds` what is left.
-    /// Returns whether anything may be.
+    /// Looks at the tree and at what was replaced in it, while no commit goes on.
     ///
     /// # Errors
     ///
-    /// A failure to read.
-    pub(crate) fn read(
-        &self,
-        commit: u64,
-        bounds: &mut Bounds,
-        direction: Direction,
-        limit: usize,
-        pairs: &mut Vec<Pair>,
-    ) -> Result<bool> {
+    /// `Closed`, and those of `look`.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Db, &Layers) -> Result<T>) -> Result<T> {
         let state = self.state.read();
-        let db = state.db()?;
-        let last = error::guarded(|| {
-            let mut tree = Walk {
-                iter: db.range::<IVec, _>(bounds.clone()),
-                direction,
-            };
-            if state.layers.is_current(commit) {
-                tree.take(limit, pairs)
-            } else {
-                let past = state.layers.after(commit);
-                let past = past.map(|replaced| walk(replaced, bounds, direction).peekable());
-                merge(tree, past.collect(), direction, limit, pairs)
-            }
-        })?;
-        let Some(last) = last else { return Ok(false) };
-        match direction {
-            Direction::Forward => bounds.0 = Bound::Excluded(last),
-            Direction::Reverse => bounds.1 = Bound::Excluded(last),
-        }
-        Ok(true)
+        look(state.db()?, &state.layers)
     }
 
     /// The value of a record under `key` as a view of `commit` sees it.
@@ -254,11 +225,11 @@ impl Shared {
     /// `Corrupt` if they do not fit it.
     pub(crate) fn verify(&self, commit: u64) -> Result<()> {
         let mut found = Seal::default();
-        let mut bounds = (Bound::Unbounded, Bound::Unbounded);
+        let mut scan = Scan::new(commit, (Bound::Unbounded, Bound::Unbounded), Direction::Forward);
         let mut pairs = Vec::new();
         let mut more = true;
         while more {
-            more = self.read(commit, &mut bounds, Direction::Forward, 1024, &mut pairs)?;
+            more = scan.read(self, VERIFY_RECORDS, &mut pairs)?;
             for (key, record) in pairs.drain(..) {
                 if key != OWN_KEY {
                     found.add(&key, &record);
@@ -268,85 +239,4 @@ impl Shared {
         let seal = self.seal(commit)?.ok_or_else(record::damaged)?;
         seal.compare(&found)
     }
-}
-
-/// sled's iterator, in one direction.
-struct Walk {
-    iter: sled::Iter,
-    direction: Direction,
-}
-
-impl Walk {
-    fn next(&mut self) -> Result<Option<Pair>> {
-        let next = match self.direction {
-            Direction::Forward => self.iter.next(),
-            Direction::Reverse => self.iter.next_back(),
-        };
-        next.transpose().map_err(error::storage)
-    }
-
-    /// Adds at most `limit` pairs, and returns the last key if more may come.
-    fn take(&mut self, limit: usize, pairs: &mut Vec<Pair>) -> Result<Option<IVec>> {
-        for _ in 0..limit {
-            match self.next()? {
-                Some(pair) => pairs.push(pair),
-                None => return Ok(None),
-            }
-        }
-        Ok(pairs.last().map(|(key, _)| key.clone()))
-    }
-}
-
-type Past<'a> = Box<dyn Iterator<Item = (&'a IVec, &'a Option<IVec>)> + 'a>;
-
-fn walk<'a>(replaced: &'a Replaced, bounds: &Bounds, direction: Direction) -> Past<'a> {
-    let range = replaced.range::<IVec, _>((bounds.0.as_ref(), bounds.1.as_ref()));
-    match direction {
-        Direction::Forward => Box::new(range),
-        Direction::Reverse => Box::new(range.rev()),
-    }
-}
-
-/// Adds what a view sees of the next `limit` keys of the tree and of what was replaced since, the oldest of which
-/// counts. Returns the last of these keys if more may come.
-fn merge(
-    mut tree: Walk,
-    mut past: Vec<Peekable<Past<'_>>>,
-    direction: Direction,
-    limit: usize,
-    pairs: &mut Vec<Pair>,
-) -> Result<Option<IVec>> {
-    let is_before = |one: &IVec, two: &IVec| match direction {
-        Direction::Forward => one < two,
-        Direction::Reverse => one > two,
-    };
-    let mut in_tree = tree.next()?;
-    let mut last = None;
-    for _ in 0..limit {
-        let mut next = in_tree.as_ref().map(|(key, _)| key);
-        for walk in &mut past {
-            if let Some((key, _)) = walk.peek()
-                && next.is_none_or(|next| is_before(key, next))
-            {
-                next = Some(key);
-            }
-        }
-        let Some(key) = next.cloned() else { return Ok(None) };
-        let mut seen: Option<Option<IVec>> = None;
-        for walk in &mut past {
-            if let Some((_, value)) = walk.next_if(|(at, _)| **at == key) {
-                seen.get_or_insert_with(|| value.clone());
-            }
-        }
-        if in_tree.as_ref().is_some_and(|(at, _)| *at == key) {
-            let value = in_tree.take().map(|(_, value)| value);
-            seen.get_or_insert(value);
-            in_tree = tree.next()?;
-        }
-        if let Some(Some(value)) = seen {
-            pairs.push((key.clone(), value));
-        }
-        last = Some(key);
-    }
-    Ok(last)
 }

@@ -8,11 +8,11 @@ use stead_core::{Direction, Result};
 use stead_embedded::{Keyspace, View, Visit};
 
 use crate::record;
+use crate::scan::Scan;
 use crate::shared::Shared;
 
-/// How many records a scan reads at first, and at most, before it lets commits go on.
-const FIRST_RECORDS: usize = 32;
-const MOST_RECORDS: usize = 256;
+/// How many records a scan reads before it hands them out and lets commits go on: few, because most scans end early.
+const SCAN_RECORDS: usize = 16;
 
 /// A consistent read view: what sled holds, but for what was replaced since.
 ///
@@ -68,16 +68,15 @@ impl View for SledView {
             return Ok(());
         }
         let end = end.map_or_else(|| record::end_of(space), |end| record::key_of(space, end));
-        let mut bounds = (
+        let bounds = (
             Bound::Included(IVec::from(record::key_of(space, start))),
             Bound::Excluded(IVec::from(end)),
         );
-        let mut limit = FIRST_RECORDS;
-        let mut pairs = Vec::with_capacity(limit);
-        loop {
-            let more = self
-                .shared
-                .read(self.commit, &mut bounds, direction, limit, &mut pairs)?;
+        let mut scan = Scan::new(self.commit, bounds, direction);
+        let mut pairs = Vec::with_capacity(SCAN_RECORDS);
+        let mut more = true;
+        while more {
+            more = scan.read(&self.shared, SCAN_RECORDS, &mut pairs)?;
             for (key, record) in pairs.drain(..) {
                 let mut flow = ControlFlow::Continue(());
                 self.shared.value(self.commit, &key, &record, &mut |value| {
@@ -87,10 +86,7 @@ impl View for SledView {
                     return Ok(());
                 }
             }
-            if !more {
-                return Ok(());
-            }
-            limit = MOST_RECORDS;
         }
+        Ok(())
     }
 }

@@ -273,6 +273,76 @@ fn views_are_never_torn_while_commits_go_on() {
     engine.check().unwrap();
 }
 
+/// What comes and goes ahead of a scan, at its end and around every record, is not seen by it.
+#[test]
+fn commits_in_the_middle_of_a_scan_are_not_seen() {
+    for direction in [Forward, Reverse] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(&dir.path().join("store"));
+        let mut set = WriteSet::new();
+        for key in (0..250_u8).step_by(3) {
+            set.put(Keyspace::Data, vec![key], b"old".to_vec());
+        }
+        engine.commit(&set, false).unwrap();
+        let view = engine.view().unwrap();
+        let mut seen = Vec::new();
+        view.scan(Keyspace::Data, b"", None, direction, &mut |key, value| {
+            assert_eq!(value, b"old");
+            seen.push(key[0]);
+            let mut set = WriteSet::new();
+            for near in 0..=255_u8 {
+                if (usize::from(near) + seen.len()).is_multiple_of(4) {
+                    set.delete(Keyspace::Data, vec![near]);
+                } else if !(usize::from(near) * seen.len()).is_multiple_of(7) {
+                    set.put(Keyspace::Data, vec![near], b"new".to_vec());
+                }
+            }
+            engine.commit(&set, false).unwrap();
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let mut expected: Vec<u8> = (0..250).step_by(3).collect();
+        if direction == Reverse {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+        engine.check().unwrap();
+    }
+}
+
+/// The scan holds the last page as it was when the keys behind its end come.
+#[test]
+fn keys_that_come_behind_the_end_of_a_scan_are_not_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(&dir.path().join("store"));
+    for entries in 17..40_u8 {
+        for direction in [Forward, Reverse] {
+            let mut set = WriteSet::new();
+            for key in 0..=255 {
+                set.delete(Keyspace::Data, vec![key]);
+            }
+            for key in 100..100 + entries {
+                set.put(Keyspace::Data, vec![key], b"old".to_vec());
+            }
+            engine.commit(&set, false).unwrap();
+            let view = engine.view().unwrap();
+            let mut seen = 0;
+            view.scan(Keyspace::Data, b"", None, direction, &mut |_, value| {
+                assert_eq!(value, b"old", "{seen} of {entries}");
+                seen += 1;
+                let mut set = WriteSet::new();
+                for key in [0..10, 200..210].into_iter().flatten() {
+                    set.put(Keyspace::Data, vec![key], b"new".to_vec());
+                }
+                engine.commit(&set, false).unwrap();
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert_eq!(seen, entries);
+        }
+    }
+}
+
 #[test]
 fn view_of_a_closed_engine_says_so() {
     let dir = tempfile::tempdir().unwrap();
