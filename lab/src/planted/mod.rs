@@ -16,9 +16,12 @@ const PLANTED: Flavour = Flavour {
     profile: "dev",
 };
 
-/// How long a program of tests may take, and a single test. In good health they take seconds.
-const PROGRAM: Duration = Duration::from_secs(60);
-const TEST: Duration = Duration::from_secs(20);
+/// How long a program of tests may take in good health, where it takes seconds, and one chosen test.
+const HEALTHY: Duration = Duration::from_secs(600);
+const TEST: Duration = Duration::from_secs(60);
+
+/// How long a program may take with a defect on. Some tests then wait for what never comes; that alone does not count.
+const ILL: Duration = Duration::from_secs(20);
 const SUITE: Duration = Duration::from_secs(120);
 
 /// Plants defects in the embedded kit, one at a time, and shows which test notices each
@@ -37,17 +40,16 @@ pub(crate) struct Planted {
 struct Caught {
     tests: Vec<String>,
     cases: Vec<String>,
-    hung: usize,
 }
 
 impl Caught {
     fn is_caught(&self) -> bool {
-        !self.tests.is_empty() || !self.cases.is_empty() || self.hung > 0
+        !self.tests.is_empty() || !self.cases.is_empty()
     }
 
     fn first(&self) -> &str {
         let first = self.tests.first().or_else(|| self.cases.first());
-        first.map_or("nothing but that it hangs", String::as_str)
+        first.map_or("nothing", String::as_str)
     }
 }
 
@@ -132,11 +134,11 @@ impl Tests {
     fn all_green(&self) -> Result<usize> {
         let mut passed = 0;
         for program in self.kit.iter().filter(|program| has_tests(program)) {
-            let run = program.run(&[], &[], PROGRAM)?;
+            let run = program.run(&[], &[], HEALTHY)?;
             passed += run.demand_green(&program.name)?;
         }
         if let Some(suite) = &self.suite {
-            let run = suite.run(&["redb::"], &[], SUITE * 5)?;
+            let run = suite.run(&["redb::"], &[], HEALTHY)?;
             passed += run.demand_green("the conformance suite on redb")?;
         }
         Ok(passed)
@@ -177,7 +179,7 @@ impl Tests {
 
     fn ask_kit(&self, fault: &Fault, caught: &mut Caught) -> Result<()> {
         for program in self.kit.iter().filter(|program| has_tests(program)) {
-            let run = program.run(&[], &[("STEAD_PLANTED", fault.name)], TEST)?;
+            let run = program.run(&[], &[("STEAD_PLANTED", fault.name)], ILL)?;
             caught.take(&run, &program.name);
         }
         Ok(())
@@ -193,11 +195,7 @@ impl Caught {
     fn take(&mut self, run: &Run, target: &str) {
         let failed = match &run.end {
             End::Green { .. } => return,
-            End::Red { failed } => failed,
-            End::Hung { failed } => {
-                self.hung += 1;
-                failed
-            }
+            End::Red { failed } | End::Hung { failed } => failed,
         };
         for test in failed {
             let name = format!("{target}::{test}");
