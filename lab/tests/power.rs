@@ -34,7 +34,7 @@ fn survives(engine: &str, images: &str) {
 #[test]
 #[cfg(feature = "redb")]
 fn redb_survives_the_loss_of_power() {
-    survives("redb", "1000");
+    survives("redb", "400");
 }
 
 #[test]

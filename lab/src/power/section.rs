@@ -94,7 +94,7 @@ impl Sources {
     /// Where a recording comes from, if there is such a place.
     fn of(&self, recording: u64) -> Option<Arc<dyn Source>> {
         #[cfg(feature = "redb")]
-        if self.engine.name == "redb" && !(self.traces && recording % TRACED_OF == TRACED_OF - 1) {
+        if self.engine.name == "redb" && !(self.traces && recording % TRACED_OF == 1) {
             return Some(Arc::new(super::redb::RedbInMemory));
         }
         #[cfg(not(feature = "redb"))]
