@@ -1,6 +1,6 @@
 //! What both sides of a comparison store.
 
-use stead_core::{Key, Partition};
+use stead_core::{Key, Partition, Random, SeededRandom};
 
 /// `count` keys in order, of 30 bytes each.
 ///
@@ -15,10 +15,30 @@ pub fn keys(count: usize) -> Vec<Key> {
         .collect()
 }
 
-/// A value of 100 bytes.
+/// A value of 100 bytes, for stores that do not compress.
 #[must_use]
 pub fn value() -> Vec<u8> {
     (0..100u8).map(|byte| b'a' + byte % 26).collect()
+}
+
+/// How many different values there are.
+const VALUES: usize = 1_024;
+
+/// Values of 100 letters and digits in no order, which no engine can compress by much.
+#[must_use]
+pub fn values() -> Vec<Vec<u8>> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let random = SeededRandom::new(7);
+    let letter = || LETTERS[usize::from(random.next_u64().to_le_bytes()[0] % 64)];
+    (0..VALUES)
+        .map(|_| (0..100).map(|_| letter()).collect())
+        .collect()
+}
+
+/// Which of the [`values`] comes after so many others.
+#[must_use]
+pub fn nth(place: u64) -> usize {
+    usize::try_from(place % VALUES as u64).expect("a small number")
 }
 
 /// A cheap sequence that visits `0..len` in no order (a multiplicative walk with an odd stride).

@@ -1,5 +1,6 @@
 //! The tasks of this repository. `cargo xtask help` lists them.
 
+mod bench;
 mod crash;
 mod debian;
 mod features;
@@ -39,8 +40,10 @@ enum Task {
     Crash(crash::Crash),
     /// Measure Stead side by side with the bare structures and engines, and print the ratios
     Bench {
-        /// Which benchmarks; all without names
-        names: Vec<String>,
+        /// Which of footprint, index, memory, engines and state, all without names; `--engine E`, `--entries N`, and
+        /// `--chart` for the documentation. Or `criterion` and a filter for the small ones
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
     /// Build the facade with none of its features, and with each by itself
     Features,
@@ -77,12 +80,7 @@ fn main() -> Result<()> {
         Task::Conformance { backend, filter } => conformance(backend, filter.as_deref()),
         Task::Kill { kills } => kill(kills),
         Task::Crash(arguments) => crash::run(&arguments),
-        Task::Bench { names } => {
-            rocksdb::ready()?;
-            let mut arguments = vec!["run", "--release", "--quiet", "--package", "stead-benches", "--"];
-            arguments.extend(names.iter().map(String::as_str));
-            cargo(&arguments)
-        }
+        Task::Bench { words } => bench::run(&words),
         Task::Features => {
             rocksdb::ready()?;
             features::run()

@@ -2,6 +2,8 @@
 
 use stead_core::Key;
 
+use crate::workload::nth;
+
 /// The maps that both sides write: the store's entries, its change log, and the header that every commit writes anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
@@ -37,7 +39,7 @@ const CHANGES_OVERHEAD: usize = 9;
 const CHANGE_OVERHEAD: usize = 3;
 const HEADER: [u8; 94] = [0; 94];
 
-/// A record for entries with this value.
+/// The record of an entry with this value.
 #[must_use]
 pub fn data_record(value: &[u8]) -> Vec<u8> {
     [&[0; DATA_OVERHEAD], value].concat()
@@ -50,8 +52,8 @@ pub struct Writes<'a> {
     pub batches: &'a [&'a [Key]],
     /// The revision of the first batch; the others follow.
     pub revision: u64,
-    /// The record that each key gets.
-    pub record: &'a [u8],
+    /// The records of the entries: they get one after the other, from the revision's on.
+    pub records: &'a [Vec<u8>],
 }
 
 impl Writes<'_> {
@@ -61,8 +63,9 @@ impl Writes<'_> {
         for (keys, revision) in self.batches.iter().zip(self.revision..) {
             change.clear();
             change.resize(CHANGES_OVERHEAD, 0);
-            for key in *keys {
-                write(Table::Data, key.as_bytes(), self.record);
+            for (key, place) in keys.iter().zip(revision..) {
+                let record = &self.records[nth(place)];
+                write(Table::Data, key.as_bytes(), record);
                 change.extend_from_slice(&[0; CHANGE_OVERHEAD]);
                 change.extend_from_slice(key.as_bytes());
             }

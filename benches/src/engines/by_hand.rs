@@ -8,7 +8,7 @@ use stead_core::Key;
 
 use super::{Bare, Engine, Writes, data_record};
 use crate::measure::Stopwatch;
-use crate::workload::value;
+use crate::workload::values;
 
 /// The flush interval of both sides.
 const FLUSH_MS: u128 = 100;
@@ -17,7 +17,7 @@ const FLUSH_MS: u128 = 100;
 /// commit every 100 ms is durable.
 pub struct ByHand {
     engine: Box<dyn Bare>,
-    record: Vec<u8>,
+    records: Vec<Vec<u8>>,
     revision: AtomicU64,
     flushed: Mutex<Stopwatch>,
 }
@@ -28,7 +28,7 @@ impl ByHand {
     pub fn open(engine: &Engine, path: &Path) -> Self {
         ByHand {
             engine: (engine.bare)(path),
-            record: data_record(&value()),
+            records: values().iter().map(|value| data_record(value)).collect(),
             revision: AtomicU64::new(0),
             flushed: Mutex::new(Stopwatch::start()),
         }
@@ -126,7 +126,7 @@ impl ByHand {
         let writes = Writes {
             batches,
             revision,
-            record: &self.record,
+            records: &self.records,
         };
         self.engine.commit(&writes, sync);
     }

@@ -37,6 +37,7 @@ pub(super) fn compare(engine: &Engine, settings: &Settings, done: &mut dyn FnMut
     row(What::Scan, sides.scan());
     row(What::Iterate, sides.iterate());
     row(What::PutBuffered, sides.put_buffered());
+    row(What::PutAfterRead, sides.put_after_read());
     row(What::Batch, sides.batch());
     row(What::PutDurable, sides.put_durable());
     for writers in [16, 64] {
@@ -172,6 +173,17 @@ impl<'a> Sides<'a> {
     }
 
     fn put_buffered(&self) -> Pair {
+        self.puts(&|key| self.bare.put_buffered(std::slice::from_ref(key)))
+    }
+
+    fn put_after_read(&self) -> Pair {
+        self.puts(&|key| {
+            black_box(self.bare.engine().get(key.as_bytes()).expect("it is there"));
+            self.bare.put_buffered(std::slice::from_ref(key));
+        })
+    }
+
+    fn puts(&self, bare: &dyn Fn(&Key)) -> Pair {
         pair_rounds(
             9,
             &mut || {
@@ -180,12 +192,7 @@ impl<'a> Sides<'a> {
                     self.stead.put(std::slice::from_ref(key), Durability::Buffered);
                 })
             },
-            &mut || {
-                time(3_000, |_| {
-                    let key = self.key(&self.theirs);
-                    self.bare.put_buffered(std::slice::from_ref(key));
-                })
-            },
+            &mut || time(3_000, |_| bare(self.key(&self.theirs))),
         )
     }
 

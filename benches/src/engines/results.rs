@@ -9,6 +9,9 @@ pub(crate) enum What {
     Scan,
     Iterate,
     PutBuffered,
+    /// The same against a bare side that reads first what the put replaces. Stead has to: it counts entries and keeps
+    /// deadlines.
+    PutAfterRead,
     Batch,
     PutDurable,
     /// Durable puts of this many threads, against a group commit made by hand.
@@ -24,11 +27,12 @@ pub(crate) enum What {
 
 impl What {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: [What; 15] = [
+    pub(crate) const ALL: [What; 16] = [
         What::Get,
         What::Scan,
         What::Iterate,
         What::PutBuffered,
+        What::PutAfterRead,
         What::Batch,
         What::PutDurable,
         What::ByHand(16),
@@ -48,6 +52,7 @@ impl What {
             What::Scan => "scan of 100".into(),
             What::Iterate => "full iteration, each entry".into(),
             What::PutBuffered => "put, buffered".into(),
+            What::PutAfterRead => "put, buffered / bare reads it first, too".into(),
             What::Batch => "batch of 100, buffered".into(),
             What::PutDurable => "put, durable, 1 writer".into(),
             What::ByHand(writers) => format!("put, durable, {writers} writers / group commit by hand"),

@@ -2,18 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_executor::block_on;
 use stead_core::{Backend, Durability, Entry, Item, Key, KeyRange, Scan, WriteBatch};
 
 use super::Engine;
-use crate::workload::value;
+use crate::workload::{nth, values};
 
 /// A store on an engine. Failures panic, as on the bare side.
 pub struct Stead {
     store: Arc<dyn Backend>,
-    value: Bytes,
+    values: Vec<Bytes>,
+    /// How many values were written.
+    written: AtomicU64,
 }
 
 impl Stead {
@@ -22,7 +25,8 @@ impl Stead {
     pub fn open(engine: &Engine, path: &Path) -> Self {
         Stead {
             store: (engine.stead)(path),
-            value: value().into(),
+            values: values().into_iter().map(Bytes::from).collect(),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -32,11 +36,11 @@ impl Stead {
     ///
     /// When the store fails.
     pub fn put(&self, keys: &[Key], durability: Durability) {
-        let batch = keys
-            .iter()
-            .fold(WriteBatch::new().durability(durability), |batch, key| {
-                batch.put(key.clone(), self.value.clone())
-            });
+        let from = self.written.fetch_add(keys.len() as u64, Ordering::Relaxed);
+        let mut batch = WriteBatch::new().durability(durability);
+        for (key, place) in keys.iter().zip(from..) {
+            batch = batch.put(key.clone(), self.values[nth(place)].clone());
+        }
         let outcome = block_on(self.store.apply(batch)).expect("it writes");
         assert!(outcome.is_committed(), "there is nothing to conflict with");
     }

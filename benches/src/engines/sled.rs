@@ -1,6 +1,7 @@
 //! sled: one tree with a byte in front of each key, because a batch is atomic within a tree, and a transaction over
 //! several trees costs more.
 
+use std::fs::File;
 use std::path::Path;
 
 use sled::{Batch, Db};
@@ -18,7 +19,11 @@ pub(super) const ENGINE: Engine = Engine {
     },
 };
 
-struct BareSled(Db);
+struct BareSled {
+    database: Db,
+    /// What sled's own flush leaves in the disk's cache is synced here, as Stead does.
+    log: File,
+}
 
 impl BareSled {
     fn open(path: &Path) -> Self {
@@ -26,7 +31,14 @@ impl BareSled {
             .path(path)
             .cache_capacity(CACHE_BYTES as u64)
             .flush_every_ms(None);
-        BareSled(config.open().expect("sled opens its directory"))
+        let database = config.open().expect("sled opens its directory");
+        let log = File::open(path.join("db")).expect("sled has a log");
+        BareSled { database, log }
+    }
+
+    fn sync(&self) {
+        self.database.flush().expect("it flushes");
+        self.log.sync_data().expect("it syncs");
     }
 }
 
@@ -41,20 +53,20 @@ impl Bare for BareSled {
     fn commit(&self, writes: &Writes<'_>, sync: bool) {
         let mut batch = Batch::default();
         writes.for_each(|table, key, value| batch.insert(place(table, key), value));
-        self.0.apply_batch(batch).expect("it writes");
+        self.database.apply_batch(batch).expect("it writes");
         if sync {
-            self.0.flush().expect("it syncs");
+            self.sync();
         }
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let found = self.0.get(place(Table::Data, key)).expect("it reads")?;
+        let found = self.database.get(place(Table::Data, key)).expect("it reads")?;
         Some(found.to_vec())
     }
 
     fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         let range = place(Table::Data, start)..place(Table::Changes, &[]);
-        self.0
+        self.database
             .range(range)
             .take(limit)
             .map(|found| {
@@ -65,11 +77,11 @@ impl Bare for BareSled {
     }
 
     fn count(&self) -> usize {
-        let found = self.0.scan_prefix([Table::Data as u8]);
+        let found = self.database.scan_prefix([Table::Data as u8]);
         found.inspect(|found| assert!(found.is_ok(), "it reads")).count()
     }
 
     fn close(self: Box<Self>) {
-        self.0.flush().expect("it syncs");
+        self.sync();
     }
 }

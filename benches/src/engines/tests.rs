@@ -4,7 +4,7 @@ use stead_core::Durability;
 
 use super::bare::data_record;
 use super::{ByHand, ENGINES, Engine, Stead};
-use crate::workload::{keys, value};
+use crate::workload::{keys, values};
 
 /// Runs `check` on each engine that is compiled in, in a directory of its own.
 fn each(check: impl Fn(&Engine, &std::path::Path)) {
@@ -25,7 +25,8 @@ fn bare_engines_read_what_was_written_after_they_were_closed() {
         let bare = ByHand::open(engine, path);
         assert_eq!(bare.engine().count(), 500, "{}", engine.name);
         let record = bare.engine().get(keys[7].as_bytes());
-        assert_eq!(record, Some(data_record(&value())), "{}", engine.name);
+        let wanted = values().iter().any(|value| Some(data_record(value)) == record);
+        assert!(wanted, "{}", engine.name);
         let found = bare.engine().scan(keys[450].as_bytes(), 100);
         let wanted: Vec<_> = keys[450..].iter().map(|key| key.as_bytes().to_vec()).collect();
         assert_eq!(
@@ -60,7 +61,12 @@ fn stead_reads_what_was_written_after_it_was_closed() {
         stead.close();
         let stead = Stead::open(engine, path);
         assert_eq!(stead.count(), 500, "{}", engine.name);
-        assert_eq!(stead.get(&keys[7]).expect("it is there").value(), value());
+        let entry = stead.get(&keys[7]).expect("it is there");
+        assert!(
+            values().iter().any(|value| value == entry.value()),
+            "{}",
+            engine.name
+        );
         let found = stead.scan(&keys[450], 100);
         let wanted: Vec<_> = keys[450..].to_vec();
         assert_eq!(
@@ -77,10 +83,11 @@ fn stead_reads_what_was_written_after_it_was_closed() {
 #[test]
 fn index_records_of_both_sides_are_of_the_same_size() {
     let keys = keys(3);
+    let records: Vec<_> = values().iter().map(|value| data_record(value)).collect();
     let writes = super::Writes {
         batches: &[&keys[..2], &keys[2..]],
         revision: 1,
-        record: &data_record(&value()),
+        records: &records,
     };
     let mut sizes = Vec::new();
     writes.for_each(|table, key, value| sizes.push((table.name(), key.len(), value.len())));
