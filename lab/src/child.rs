@@ -21,6 +21,8 @@ pub(crate) struct Order<'a> {
     pub(crate) work: Work,
     /// Whether it lets all deadlines pass and waits for the sweeper.
     pub(crate) sweep: bool,
+    /// Whether it fills the disk before that.
+    pub(crate) ballast: bool,
     /// Whether it ends without closing the store, once everything is synced.
     pub(crate) abandon: bool,
     /// A program and its arguments that run the worker: `strace`, a shell that sets limits.
@@ -35,6 +37,7 @@ impl<'a> Order<'a> {
             dir,
             work,
             sweep: false,
+            ballast: false,
             abandon: false,
             under: Vec::new(),
         }
@@ -68,6 +71,9 @@ impl<'a> Order<'a> {
         }
         if self.sweep {
             command.arg("--sweep");
+        }
+        if self.ballast {
+            command.arg("--ballast");
         }
         if self.abandon {
             command.arg("--abandon");

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,9 @@ pub(crate) struct Worker {
     /// After so many writes, let every deadline pass and wait until the store has swept
     #[arg(long)]
     pub(crate) sweep: bool,
+    /// Before the sweep, fill the disk with a file beside the store
+    #[arg(long)]
+    pub(crate) ballast: bool,
     /// Sync the store and end without closing it
     #[arg(long)]
     pub(crate) abandon: bool,
@@ -102,6 +105,9 @@ pub(crate) fn work(arguments: &Worker) -> Result<()> {
         lines.say(event);
     };
     let mut done = block_on(run(&*store, &clock, &work, &mut tell));
+    if done.is_ok() && arguments.ballast {
+        fill_disk(&arguments.dir.with_file_name("ballast"));
+    }
     if done.is_ok() && arguments.sweep {
         done = sweep(&*store, &clock, &work, &mut tell);
     }
@@ -132,6 +138,15 @@ pub(crate) fn work(arguments: &Worker) -> Result<()> {
     }
     lines.say("closed");
     Ok(())
+}
+
+/// Writes a file until there is no room left.
+fn fill_disk(ballast: &Path) {
+    let Ok(mut file) = File::create(ballast) else {
+        return;
+    };
+    let page = [1; 4096];
+    while file.write_all(&page).is_ok() {}
 }
 
 /// Lets every deadline pass, waits until the store has removed what it held, and writes a little more.

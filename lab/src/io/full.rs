@@ -15,6 +15,10 @@ use crate::child::Order;
 const SIZES_KIB: [u64; 15] = [
     64, 128, 256, 384, 512, 768, 1_024, 1_536, 2_048, 3_072, 4_096, 6_144, 8_192, 12_288, 16_384,
 ];
+/// The size of the disk that is filled before a sweep.
+const BALLAST_KIB: u64 = 24 << 10;
+/// What a tmpfs hands out, in KiB.
+const PAGE_KIB: u64 = 4;
 /// The size that lets the store be opened again.
 const ROOM_KIB: u64 = 512 << 10;
 
@@ -69,49 +73,78 @@ pub(super) fn run(campaign: &mut Campaign) -> Result<()> {
         ));
         return Ok(());
     }
-    for (what, load, sweep) in [("writing", Load::Put, false), ("sweeping", Load::Expire, true)] {
-        let mut met = [0_u64; 4];
-        let stride = campaign.stride(SIZES_KIB.len()).min(3);
-        let mut sizes: VecDeque<u64> = SIZES_KIB.into_iter().step_by(stride).collect();
-        let mut fine = false;
-        while let Some(size_kib) = sizes.pop_front() {
-            for count in counts(campaign, sweep) {
-                let Some(one) = fill(campaign, load, count, sweep, size_kib)? else {
-                    return Ok(());
-                };
-                met[one as usize] += 1;
-                if one == Met::Stopped && !fine && !sweep {
-                    // Where the disk is full in the middle of a write moves from page to page.
-                    fine = true;
-                    let pages = campaign.points.map_or(48, |points| points.min(48) as u64 / 8);
-                    sizes.extend((1..=pages).map(|page| size_kib + 4 * page));
-                }
-            }
-        }
-        println!(
-            "io {}: disk full while {what}: unopened {}, stopped {}, unclosed {}, room enough {}",
-            campaign.engine.name, met[0], met[1], met[2], met[3]
-        );
-        if met[1] == 0 {
-            campaign
-                .tally
-                .not_run(format!("disk full while {what}: no disk was full in the middle"));
-        }
+    while_writing(campaign)?;
+    if campaign.tally.failures() == 0 {
+        while_sweeping(campaign)?;
     }
     Ok(())
 }
 
-/// How many writes go before: whatever fits, or so many that some disks are all but full when the sweep begins.
-fn counts(campaign: &Campaign, sweep: bool) -> Vec<u64> {
-    match (sweep, campaign.points) {
-        (false, _) => vec![4_000],
-        (true, Some(_)) => vec![200],
-        (true, None) => (1..=12).map(|one| one * 25).collect(),
+/// Writes until the disk is full, on disks of many sizes: where that is in the middle of a write moves from page to page.
+fn while_writing(campaign: &mut Campaign) -> Result<()> {
+    let mut met = [0_u64; 4];
+    let stride = campaign.stride(SIZES_KIB.len()).min(3);
+    let mut sizes: VecDeque<u64> = SIZES_KIB.into_iter().step_by(stride).collect();
+    let mut fine = false;
+    while let Some(size_kib) = sizes.pop_front() {
+        let Some(run) = fill(campaign, Load::Put, 4_000, false, size_kib)? else {
+            return Ok(());
+        };
+        met[run.met as usize] += 1;
+        if run.met == Met::Stopped && !fine {
+            fine = true;
+            let pages = campaign.points.map_or(48, |points| points.min(48) as u64 / 8);
+            sizes.extend((1..=pages).map(|page| size_kib + PAGE_KIB * page));
+        }
     }
+    println!(
+        "io {}: disk full while writing: unopened {}, stopped {}, unclosed {}, room enough {}",
+        campaign.engine.name, met[0], met[1], met[2], met[3]
+    );
+    if met[1] == 0 {
+        campaign
+            .tally
+            .not_run("disk full while writing: no disk was full in the middle");
+    }
+    Ok(())
+}
+
+/// Fills the disk once all is written, and lets the store sweep then. A store that has room in its files may well do so.
+fn while_sweeping(campaign: &mut Campaign) -> Result<()> {
+    let mut met = [0_u64; 4];
+    let mut swept = 0_u64;
+    for count in 1..=campaign.points.map_or(24, |_| 4) {
+        let Some(run) = fill(campaign, Load::Expire, count * 25, true, BALLAST_KIB)? else {
+            return Ok(());
+        };
+        met[run.met as usize] += 1;
+        swept += u64::from(run.swept);
+    }
+    println!(
+        "io {}: disk full while sweeping: {swept} sweeps, stopped {}, unclosed {}, found room in the files {}",
+        campaign.engine.name, met[1], met[2], met[3]
+    );
+    if swept == 0 {
+        campaign.tally.not_run("disk full while sweeping: none began");
+    }
+    Ok(())
+}
+
+/// How a run on a small disk ended.
+struct Filled {
+    met: Met,
+    /// Whether all was written and the sweep had begun.
+    swept: bool,
 }
 
 /// Runs a worker on a disk of this size, and verifies what is there once there is room. `None` after a failure.
-fn fill(campaign: &mut Campaign, load: Load, count: u64, sweep: bool, size_kib: u64) -> Result<Option<Met>> {
+fn fill(
+    campaign: &mut Campaign,
+    load: Load,
+    count: u64,
+    sweep: bool,
+    size_kib: u64,
+) -> Result<Option<Filled>> {
     let disk = Disk::new(size_kib)?;
     let dir = disk.path().join("store");
     let mut journal = Journal::new(campaign.seed);
@@ -124,6 +157,7 @@ fn fill(campaign: &mut Campaign, load: Load, count: u64, sweep: bool, size_kib: 
     };
     let order = Order {
         sweep,
+        ballast: sweep,
         ..Order::new(campaign.engine.name, &dir, work)
     };
     let log = tempfile::NamedTempFile::new()?;
@@ -131,7 +165,10 @@ fn fill(campaign: &mut Campaign, load: Load, count: u64, sweep: bool, size_kib: 
     disk.grow()?;
     campaign.tally.runs += 1;
     match judge(campaign, &ended, &dir, &mut journal, load) {
-        Ok(met) => Ok(Some(met)),
+        Ok(met) => Ok(Some(Filled {
+            met,
+            swept: ended.said("passed").is_some(),
+        })),
         Err(failure) => {
             let circumstances = format!(
                 "--seed {}, {count} writes of load {load} on a disk of {size_kib} KiB; the worker said {:?} and {}",

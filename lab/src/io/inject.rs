@@ -111,7 +111,7 @@ fn order<'a>(campaign: &Campaign, dir: &'a Path, journal: &Journal) -> Order<'a>
         seed: campaign.seed,
         from: journal.next(),
         count: 10,
-        window: 2,
+        window: 1,
     };
     Order {
         sweep: true,
@@ -243,12 +243,23 @@ impl Outcomes {
     }
 }
 
-/// The file of the first call that failed, if a durable write was acknowledged after it.
+/// The file of the first call that failed, if a durable write was acknowledged that had been started after it. One that
+/// was under way may have been done already, and only be told later.
 fn acknowledged_after(calls: &[Call], dir: &Path) -> Option<String> {
     let first = calls.iter().position(|call| call.injected)?;
-    let acknowledges = |call: &Call| call.text.contains(" committed ") && call.text.contains(" durable");
-    let file = || file_name(&calls[first].text, dir);
-    calls[first..].iter().any(acknowledges).then(file)
+    let mut started = Vec::new();
+    for call in &calls[first..] {
+        let line = call.text.split('"').nth(1).unwrap_or_default();
+        let mut words = line.trim_end_matches("\\n").split(' ');
+        match (words.next(), words.next(), words.next(), words.next_back()) {
+            (Some("start"), Some(number), ..) => started.push(number),
+            (Some("ack"), Some(number), Some("committed"), Some("durable")) if started.contains(&number) => {
+                return Some(file_name(&calls[first].text, dir));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The kind of file that a call is about: its name in the store without numbers.
@@ -260,4 +271,24 @@ fn file_name(text: &str, dir: &Path) -> String {
     rest[..end]
         .trim_start_matches('/')
         .replace(|c: char| c.is_ascii_digit(), "#")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_started_after_the_failure_is_held_against_it() {
+        let failed = "7 fdatasync(6</s/0.jnl>) = -1 EIO (Input/output error) (INJECTED)\n";
+        let started = "8 writev(3</p>, [{iov_base=\"start 2\\n\", iov_len=8}], 1) = 8\n";
+        let acknowledged =
+            "8 writev(3</p>, [{iov_base=\"ack 2 committed 9 durable\\n\", iov_len=26}], 1) = 26\n";
+        let after = |log: String| acknowledged_after(&strace::calls(&log), Path::new("/s"));
+        assert_eq!(after(format!("{started}{failed}{acknowledged}")), None);
+        assert_eq!(
+            after(format!("{failed}{started}{acknowledged}")).as_deref(),
+            Some("#.jnl")
+        );
+        assert_eq!(after(format!("{failed}{started}")), None);
+    }
 }

@@ -1,0 +1,94 @@
+//! A short form of the sections that kill and that let system calls fail, on every engine that is compiled in. The long
+//! form is `cargo xtask crash`.
+//!
+//! What cannot be done here shows as ignored, with the reason in its name.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const ENGINES: &[&str] = &[
+    #[cfg(feature = "fjall")]
+    "fjall",
+    #[cfg(feature = "redb")]
+    "redb",
+    #[cfg(feature = "rocksdb")]
+    "rocksdb",
+    #[cfg(feature = "sled")]
+    "sled",
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let strace = untraceable();
+    let mount = unmountable();
+    let mut trials = Vec::new();
+    for engine in ENGINES {
+        let mut add = |name: &str, words: &'static [&'static str], obstacle: Option<&str>| {
+            let shown = match obstacle {
+                Some(reason) => format!("{name}::{engine} ({reason})"),
+                None => format!("{name}::{engine}"),
+            };
+            let trial = Trial::test(shown, move || lab(engine, words));
+            trials.push(trial.with_ignored_flag(obstacle.is_some()));
+        };
+        add("kill", &["kill", "--kills", "20"], None);
+        add("syscalls", &["syscalls", "--points", "21"], strace);
+        add("io_errors", &["io", "--part", "errors", "--points", "8"], strace);
+        add(
+            "short_writes",
+            &["io", "--part", "short-writes", "--points", "5"],
+            None,
+        );
+        add("disk_full", &["io", "--part", "full", "--points", "6"], mount);
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn lab(engine: &str, words: &[&str]) -> Result<(), Failed> {
+    let output = Command::new(env!("CARGO_BIN_EXE_stead-lab"))
+        .args(words)
+        .args(["--engine", engine])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && said.contains(" verdict=ok") {
+        return Ok(());
+    }
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    Err(Failed::from(format!("{}\n{said}\n{complaints}", output.status)))
+}
+
+/// Why system calls cannot be traced, if they cannot.
+fn untraceable() -> Option<&'static str> {
+    let traced = Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "true"])
+        .output();
+    match traced {
+        Err(_) => Some("strace is not installed"),
+        Ok(output) if !output.status.success() => Some("strace may not trace"),
+        Ok(_) => None,
+    }
+}
+
+/// Why a tmpfs cannot be mounted, if it cannot.
+fn unmountable() -> Option<&'static str> {
+    let Ok(home) = tempfile::tempdir() else {
+        return Some("there is no temporary directory");
+    };
+    if mount(&["-t", "tmpfs", "-o", "size=64k", "stead-lab"], home.path()) {
+        let unmounted = Command::new("umount").arg(home.path()).status();
+        assert!(
+            unmounted.is_ok_and(|status| status.success()),
+            "{} stays mounted",
+            home.path().display()
+        );
+        return None;
+    }
+    Some("a tmpfs cannot be mounted without the rights of root")
+}
+
+fn mount(arguments: &[&str], at: &Path) -> bool {
+    let mounted = Command::new("mount").args(arguments).arg(at).output();
+    mounted.is_ok_and(|output| output.status.success())
+}
