@@ -17,7 +17,7 @@ pub struct SledConfig {
     path: PathBuf,
     cache_capacity: u64,
     use_compression: bool,
-    flush_every: Option<u64>,
+    flush_every: u64,
 }
 
 /// `./stead-data`, with a cache of 256 MiB and without compression.
@@ -34,7 +34,7 @@ impl SledConfig {
             path: path.into(),
             cache_capacity: 256 << 20,
             use_compression: false,
-            flush_every: None,
+            flush_every: 1000,
         }
     }
 
@@ -64,12 +64,12 @@ impl SledConfig {
         self
     }
 
-    /// Makes buffered writes durable after this many commits, at least one, however soon that is; otherwise only
-    /// [`EmbeddedOptions::with_flush_interval`](crate::EmbeddedOptions::with_flush_interval) decides. A commit may be
-    /// of several batches. It happens on the store's own thread; those that committed meanwhile are part of it.
+    /// Makes buffered writes durable after this many batches, at least one; otherwise after 1,000. It happens on the
+    /// store's own thread, which takes along what is committed until it gets to it, and at the latest after
+    /// [`EmbeddedOptions::with_flush_interval`](crate::EmbeddedOptions::with_flush_interval).
     #[must_use]
-    pub fn with_flush_every(mut self, commits: u64) -> Self {
-        self.flush_every = Some(commits.max(1));
+    pub fn with_flush_every(mut self, batches: u64) -> Self {
+        self.flush_every = batches.max(1);
         self
     }
 
@@ -91,9 +91,9 @@ impl SledConfig {
         self.use_compression
     }
 
-    /// After how many commits buffered writes are made durable, if that decides.
+    /// After how many batches buffered writes are made durable.
     #[must_use]
-    pub fn flush_every(&self) -> Option<u64> {
+    pub fn flush_every(&self) -> u64 {
         self.flush_every
     }
 }

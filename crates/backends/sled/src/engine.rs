@@ -20,7 +20,7 @@ use crate::{SledConfig, SledView, compress, error};
 /// The header of each segment says how far the log is stable, and sled goes by it when it recovers: it checks the end of
 /// the log from that segment on, but takes gaps before it for freed space. What sled calls stable is not synced, so a
 /// power failure can leave such gaps unless less than a segment is unsynced at any time.
-const UNSYNCED_BYTES: u64 = SEGMENT_BYTES as u64 / 2;
+const UNSYNCED_BYTES: u64 = SEGMENT_BYTES as u64 / 4 * 3;
 
 /// A sled database with all keyspaces in its one tree, so that one batch is one atomic piece of its log.
 pub struct SledEngine {

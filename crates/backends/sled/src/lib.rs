@@ -2,8 +2,8 @@
 //!
 //! - `Durable` batches survive a power failure: sled's log is flushed and synced, and N concurrent writers share that.
 //! - `Buffered` batches are visible at once and durable within the flush interval, or after
-//!   [`SledConfig::with_flush_every`] commits; what is younger is gone with the process, but never a part of a batch nor
-//!   one without its predecessors.
+//!   [`SledConfig::with_flush_every`] of them; what is younger is gone with the process, but never a part of a batch nor
+//!   one without its predecessors. One that makes more than about 1.5 MiB of sled's log unsynced waits for the disk.
 //! - One process at a time has the store open, also for reading: sled cannot open a database without writing to it.
 //!
 //! ```
@@ -35,7 +35,7 @@
 //! |---|---|
 //! | batches over several trees are not atomic | all keyspaces lie in one tree |
 //! | no snapshots | what commits replace is kept in memory for as long as views of earlier commits live |
-//! | flushes with `sync_file_range`, which ends in the disk's cache | syncs the log with every durable commit, and before half a segment is unsynced |
+//! | flushes with `sync_file_range`, which ends in the disk's cache | syncs the log with every durable commit, and before three quarters of a segment are unsynced |
 //! | large values go to files that are never synced, and are skipped in silence when they are lost | values lie in parts of 16 KiB in the log |
 //! | takes a damaged piece of its log for free space, and a damaged end for that of a crash | see below |
 //! | a snapshot file that a crash cut short makes the database unreadable | is removed |
@@ -97,10 +97,7 @@ pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
             "sled cannot open a store without writing to it; open it without `read_only`",
         )));
     }
-    let options = match config.flush_every() {
-        Some(commits) => options.with_flush_commits(commits),
-        None => options,
-    };
+    let options = options.with_flush_commits(config.flush_every());
     let engine = SledEngine::open(config)?;
     Embedded::open(engine, options).map_err(located)
 }
@@ -113,7 +110,7 @@ pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
 /// |---|---|
 /// | `cache` | the bound on sled's page cache, as in `256MiB` |
 /// | `compression` | `true` compresses large records |
-/// | `flush_every` | after how many commits buffered writes are made durable |
+/// | `flush_every` | after how many batches buffered writes are made durable |
 ///
 /// # Errors
 ///
@@ -130,8 +127,8 @@ pub fn open_url(mut url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
         if let Some(compress) = url.take_bool("compression")? {
             config = config.with_compression(compress);
         }
-        if let Some(commits) = url.take_number("flush_every")? {
-            config = config.with_flush_every(commits);
+        if let Some(batches) = url.take_number("flush_every")? {
+            config = config.with_flush_every(batches);
         }
         let options = EmbeddedOptions::from_url(&mut url)?;
         url.finish()?;

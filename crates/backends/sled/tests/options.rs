@@ -48,7 +48,7 @@ fn flush_every_makes_buffered_commits_durable() {
 }
 
 #[test]
-fn without_flush_every_nothing_is_made_durable() {
+fn fewer_than_flush_every_are_not_made_durable() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let store = stead_sled::open(&SledConfig::new(&path), never()).unwrap();
