@@ -42,7 +42,10 @@ fn everything_is_found_again() {
     block_on(store.check(&|_| {})).unwrap();
     assert_eq!(block_on(store.put(key("d"), "")).unwrap(), Revision::new(4));
     let size_bytes = block_on(store.stats()).unwrap().disk_bytes.unwrap();
-    assert!(size_bytes > 0 && size_bytes < 1 << 20, "{size_bytes}: holes take no room");
+    assert!(
+        size_bytes > 0 && size_bytes < 1 << 20,
+        "{size_bytes}: holes take no room"
+    );
 }
 
 #[test]
