@@ -58,10 +58,10 @@ fn tables(results: &Results, settings: &Settings) -> String {
         results.engines().iter().any(has)
     };
     let whats = || What::ALL.into_iter().filter(measured);
-    head(&mut out, results, "goal");
+    head(&mut out, results, &["goal"]);
     for what in whats() {
         let goal = what.goal().map(crate::report::Goal::show).unwrap_or_default();
-        line(&mut out, results, what, &goal, |row| {
+        line(&mut out, results, what, &[&goal], |row| {
             if row.is_met() {
                 format!("{:.2}", row.ratio)
             } else {
@@ -74,39 +74,26 @@ fn tables(results: &Results, settings: &Settings) -> String {
         "\nThe same in figures: under Stead / bare. On disk and resident: {} entries.\n",
         thousands(settings.space_entries())
     );
-    head(&mut out, results, "");
+    head(&mut out, results, &[]);
     for what in whats() {
-        line(&mut out, results, what, "", |row| {
+        line(&mut out, results, what, &[], |row| {
             format!("{} / {}", what.unit().show(row.stead), what.unit().show(row.bare))
         });
     }
     out
 }
 
-fn head(out: &mut String, results: &Results, last: &str) {
-    let engines = results.engines();
-    let last = if last.is_empty() {
-        String::new()
-    } else {
-        format!(" {last} |")
-    };
-    let _ = writeln!(out, "| | {} |{last}", engines.join(" | "));
-    let columns = engines.len() + usize::from(!last.is_empty());
-    let _ = writeln!(out, "|---|{}", "---|".repeat(columns));
+fn head(out: &mut String, results: &Results, more: &[&str]) {
+    let columns = [&results.engines()[..], more].concat();
+    let _ = writeln!(out, "| | {} |", columns.join(" | "));
+    let _ = writeln!(out, "|---|{}", "---|".repeat(columns.len()));
 }
 
-fn line(out: &mut String, results: &Results, what: What, last: &str, cell: impl Fn(&Row) -> String) {
-    let cells: Vec<_> = results
-        .engines()
-        .into_iter()
-        .map(|engine| results.get(engine, what).map(&cell).unwrap_or_default())
-        .collect();
-    let last = if last.is_empty() {
-        String::new()
-    } else {
-        format!(" {last} |")
-    };
-    let _ = writeln!(out, "| {} | {} |{last}", what.title(), cells.join(" | "));
+fn line(out: &mut String, results: &Results, what: What, more: &[&str], cell: impl Fn(&Row) -> String) {
+    let cell = |engine| results.get(engine, what).map(&cell).unwrap_or_default();
+    let mut cells: Vec<String> = results.engines().into_iter().map(cell).collect();
+    cells.extend(more.iter().map(|&more| more.to_owned()));
+    let _ = writeln!(out, "| {} | {} |", what.title(), cells.join(" | "));
 }
 
 fn thousands(number: usize) -> String {
