@@ -21,7 +21,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run all tests, the doctests among them, and the conformance suite on every backend
+    /// Run all tests, the doctests among them, the conformance suite on every backend, and a short form of each section
+    /// of the fault laboratory
     Test,
     /// Run the conformance suite on one backend
     Conformance {
