@@ -1,4 +1,4 @@
-//! A short form of the sections that kill and that let system calls fail, on every engine that is compiled in. The long
+//! A short form of the sections that kill, let system calls fail and take the power, on every engine that is compiled in. The long
 //! form is `cargo xtask crash`.
 //!
 //! What cannot be done here shows as ignored, with the reason in its name.
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
                 Some(reason) => format!("{name}::{engine} ({reason})"),
                 None => format!("{name}::{engine}"),
             };
-            let trial = Trial::test(shown, move || lab(engine, words));
+            let trial = Trial::test(shown, move || lab(engine, words).map(drop));
             trials.push(trial.with_ignored_flag(obstacle.is_some()));
         };
         add("kill", &["kill", "--kills", "20"], None);
@@ -42,20 +42,40 @@ fn main() -> ExitCode {
             None,
         );
         add("disk_full", &["io", "--part", "full", "--points", "6"], mount);
+        let shown = strace.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let power = Trial::test(format!("power::{engine}{shown}"), move || power(engine));
+        trials.push(power.with_ignored_flag(strace.is_some()));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn lab(engine: &str, words: &[&str]) -> Result<(), Failed> {
+/// The loss of power, and the control: a disk that syncs nothing is found out.
+fn power(engine: &str) -> Result<(), Failed> {
+    // redb's are made in memory.
+    let images = if engine == "redb" { "400" } else { "60" };
+    let said = lab(engine, &["power", "--images", images])?;
+    let line = |begin: &str| said.lines().find(|line| line.starts_with(begin));
+    let counted = format!("runs={images} ");
+    let result =
+        line("result ").filter(|line| line.contains(&counted) && line.contains("lost=0 half=0 reused=0"));
+    let control = line("control ").filter(|line| !line.contains("without syncs 0 of"));
+    match (result, control) {
+        (Some(_), Some(_)) => Ok(()),
+        _ => Err(Failed::from(said)),
+    }
+}
+
+/// Runs a section, which has to end well, and returns what it said.
+fn lab(engine: &str, words: &[&str]) -> Result<String, Failed> {
     let output = Command::new(env!("CARGO_BIN_EXE_stead-lab"))
         .args(words)
         .args(["--engine", engine])
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && said.contains(" verdict=ok") {
-        return Ok(());
-    }
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() && said.contains(" verdict=ok") {
+        return Ok(format!("{said}{complaints}"));
+    }
     Err(Failed::from(format!("{}\n{said}\n{complaints}", output.status)))
 }
 
