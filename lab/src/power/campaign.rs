@@ -204,8 +204,7 @@ fn look(source: &dyn Source, tree: &Tree, mut journal: Journal, tally: &mut Tall
     let clock = Arc::new(ManualClock::at(time_of(journal.next())));
     let verified = catch_unwind(AssertUnwindSafe(|| {
         let opened = source.open(tree, &clock).map_err(|error| unusable(&error))?;
-        // The sweeper may commit, and trim for it, after the verification's own write, up to which the log is read.
-        let retention = usize::try_from(RETENTION / 2).unwrap_or(usize::MAX);
+        let retention = usize::try_from(RETENTION).unwrap_or(usize::MAX);
         let demands = Demands::after(Crash::Power).with_retention(retention);
         let report = block_on(verify(&*opened.store, &clock, &mut journal, &demands))?;
         let closed = block_on(opened.store.close());

@@ -133,16 +133,7 @@ pub async fn verify(
     model.entries.insert(probe_key(), held);
     let entries = compare(store, journal.seed, &mut model, now).await?;
     let watches = resume(store, &log, floor, probe_revision, &resume_points).await?;
-    if floor > Revision::ZERO && log.len() < demands.retention {
-        return Err(Failure::new(
-            FailureKind::Watch,
-            format!(
-                "the log was trimmed to {} change sets, but {} were to be kept",
-                log.len(),
-                demands.retention
-            ),
-        ));
-    }
+    keeps_enough(store, demands, &log, floor, probe_revision).await?;
     let report = Report {
         survived,
         unacknowledged,
@@ -158,6 +149,33 @@ pub async fn verify(
     };
     journal.settle(settled, probe);
     Ok(report)
+}
+
+/// A log that was trimmed still reaches back as far as was asked for. It was read up to `probe`; what the sweeper
+/// committed behind that is kept too, and may have had it trimmed once more.
+async fn keeps_enough(
+    store: &dyn Backend,
+    demands: &Demands,
+    log: &[ChangeSet],
+    floor: Revision,
+    probe: Revision,
+) -> Result<(), Failure> {
+    if floor == Revision::ZERO || log.len() >= demands.retention {
+        return Ok(());
+    }
+    let now = store.stats().await.map_err(unusable("asking for numbers"))?;
+    let behind = now.revision.get().saturating_sub(probe.get());
+    if log.len() as u64 + behind >= demands.retention as u64 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::Watch,
+        format!(
+            "the log was trimmed to {} change sets, but {} were to be kept",
+            log.len(),
+            demands.retention
+        ),
+    ))
 }
 
 /// The last acknowledgement of a write that must be there.
