@@ -14,7 +14,15 @@ const CONFIG_FILE: &str = "stead.toml";
 /// The store where nothing else is said.
 const DEFAULT_STORE: &str = "redb:./stead-data";
 /// The schemes whose place is a directory.
-const DIRECTORIES: [&str; 4] = ["fjall", "redb", "rocksdb", "sled"];
+const DIRECTORIES: &[&str] = &[
+    #[cfg(feature = "fjall")]
+    "fjall",
+    "redb",
+    #[cfg(feature = "rocksdb")]
+    "rocksdb",
+    #[cfg(feature = "sled")]
+    "sled",
+];
 
 /// What a command wants of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
