@@ -5,7 +5,7 @@
 //!    [recorded](traced) and [understood](trace).
 //! 2. [`plan`]: the power goes at positions of that [`log`], most of them around syncs, acknowledgements and changes of
 //!    names.
-//! 3. [`disk`]: what was synced is there. Of the rest, [writes and lengths](file) and [names](names) may be there or not.
+//! 3. [`disk`]: what was synced is there. Of the rest, [writes and lengths](mod@file) and [names] may be there or not.
 //! 4. [`campaign`]: each such image is opened and compared with what was acknowledged by then.
 
 mod campaign;
