@@ -70,9 +70,7 @@ impl Shards {
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
         let place = self.place(key);
         let table = self.shards[place.shard].table.read();
-        table
-            .find(place.hash, |entry| is_same(entry.prefix(), key))
-            .cloned()
+        table.find(place.hash, |entry| entry.prefix() == key).cloned()
     }
 
     /// As [`get`](Shards::get), counted as a hit or a miss by `visible`.
@@ -83,7 +81,7 @@ impl Shards {
         let found = shard
             .table
             .read()
-            .find(place.hash, |entry| is_same(entry.prefix(), key))
+            .find(place.hash, |entry| entry.prefix() == key)
             .cloned();
         let found = found.filter(visible);
         let counter = if found.is_some() {
@@ -104,7 +102,7 @@ impl Shards {
         let guards: SmallVec<[_; 8]> = set.iter().map(|shard| self.shards[shard].table.read()).collect();
         let find = |(key, place): &(&[u8], Place)| {
             guards[set.rank(*place)]
-                .find(place.hash, |entry| is_same(entry.prefix(), key))
+                .find(place.hash, |entry| entry.prefix() == *key)
                 .cloned()
         };
         places.iter().map(find).collect()
@@ -145,7 +143,7 @@ impl Shards {
     }
 }
 
-/// Fewer than eight bytes as a number. Keys are hashed and compared word by word, as `Key` writes them: a wider read of
+/// Fewer than eight bytes as a number. Keys are hashed word by word, as `Key` writes them: a wider read of
 /// what was just written waits until all of it is in the cache.
 #[inline]
 fn word_of(bytes: &[u8]) -> u64 {
@@ -162,14 +160,6 @@ fn word_of(bytes: &[u8]) -> u64 {
         _ => 0,
     };
     small ^ len.rotate_right(8)
-}
-
-/// Whether two keys are the same.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let same = |(a, b): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*a) == u64::from_le_bytes(*b);
-    a.len() == b.len() && word_of(a_rest) == word_of(b_rest) && a_words.iter().zip(b_words).all(same)
 }
 
 /// Some of the shards.
@@ -209,14 +199,14 @@ impl Locked<'_> {
     /// The entry under `key`, whether or not its deadline has passed.
     #[inline]
     pub(crate) fn get(&self, place: Place, key: &[u8]) -> Option<&Entry> {
-        self.guards[self.set.rank(place)].find(place.hash, |entry| is_same(entry.prefix(), key))
+        self.guards[self.set.rank(place)].find(place.hash, |entry| entry.prefix() == key)
     }
 
     /// Puts `entry` in, in place of the one with the same key, which is returned.
     pub(crate) fn insert(&mut self, place: Place, entry: Entry) -> Option<Entry> {
         let hasher = |entry: &Entry| self.shards.place(entry.prefix()).hash;
         let table = &mut self.guards[self.set.rank(place)];
-        match table.find_mut(place.hash, |other| is_same(other.prefix(), entry.prefix())) {
+        match table.find_mut(place.hash, |other| other.prefix() == entry.prefix()) {
             Some(slot) => Some(std::mem::replace(slot, entry)),
             None => {
                 table.insert_unique(place.hash, entry, hasher);
@@ -229,7 +219,7 @@ impl Locked<'_> {
     pub(crate) fn remove(&mut self, place: Place, key: &[u8]) -> Option<Entry> {
         let table = &mut self.guards[self.set.rank(place)];
         table
-            .find_entry(place.hash, |entry| is_same(entry.prefix(), key))
+            .find_entry(place.hash, |entry| entry.prefix() == key)
             .ok()
             .map(|found| found.remove().0)
     }
