@@ -1,9 +1,11 @@
 //! What every embedded store takes from its URL, and opening it without blocking an executor.
 
-use stead_core::{Durability, Error, Reply, Result, StoreUrl};
+use std::sync::Arc;
+
+use stead_core::{Backend, Durability, Error, Reply, Result, StoreUrl};
 use tokio::sync::oneshot;
 
-use crate::EmbeddedOptions;
+use crate::{Embedded, EmbeddedOptions, Engine};
 
 impl EmbeddedOptions {
     /// Takes the settings that all embedded stores share out of a URL such as
@@ -53,6 +55,40 @@ fn parse_durability(text: &str) -> Result<Durability> {
     }
 }
 
+/// Opens the store at `url` on a thread of its own: `configure` takes the options of the engine, and `open` opens what
+/// they and the shared ones ask for.
+///
+/// # Errors
+///
+/// `Invalid` for a URL without a path, unknown options and malformed values; those of `configure` and `open`;
+/// `Unavailable` when the system gives no thread.
+///
+/// # Cancellation
+///
+/// Dropping the reply drops the store as soon as it is open.
+pub fn open_url<C: Send + 'static, E: Engine>(
+    mut url: StoreUrl,
+    configure: impl FnOnce(&mut StoreUrl) -> Result<C>,
+    open: fn(&C, EmbeddedOptions) -> Result<Arc<Embedded<E>>>,
+) -> Reply<'static, Arc<dyn Backend>> {
+    let parsed = (|| {
+        if url.place().is_empty() {
+            let scheme = url.scheme();
+            return Err(Error::invalid(format!(
+                "the URL names no directory; write {scheme}:./data"
+            )));
+        }
+        let config = configure(&mut url)?;
+        let options = EmbeddedOptions::from_url(&mut url)?;
+        url.finish()?;
+        Ok((config, options))
+    })();
+    match parsed {
+        Ok((config, options)) => off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>)),
+        Err(error) => Reply::fail(error.during("open")),
+    }
+}
+
 /// Runs `open`, which blocks, on a thread of its own.
 ///
 /// # Errors
@@ -62,7 +98,7 @@ fn parse_durability(text: &str) -> Result<Durability> {
 /// # Cancellation
 ///
 /// Dropping the reply drops what `open` returns as soon as it does.
-pub fn off_thread<T: Send + 'static>(open: impl FnOnce() -> Result<T> + Send + 'static) -> Reply<'static, T> {
+fn off_thread<T: Send + 'static>(open: impl FnOnce() -> Result<T> + Send + 'static) -> Reply<'static, T> {
     let (sender, receiver) = oneshot::channel();
     let spawned = std::thread::Builder::new()
         .name("stead-open".into())

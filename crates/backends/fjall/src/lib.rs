@@ -59,7 +59,7 @@ pub use stead_embedded::{Embedded, EmbeddedOptions};
 
 use std::sync::Arc;
 
-use stead_core::{Backend, Error, Reply, Result, StoreUrl};
+use stead_core::{Backend, Reply, Result, StoreUrl};
 
 /// Opens the store that `config` names, or makes one there.
 ///
@@ -99,32 +99,23 @@ pub fn open(config: &FjallConfig, options: EmbeddedOptions) -> Result<Arc<Embedd
 /// # Errors
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
-pub fn open_url(mut url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    let parsed = (|| {
-        if url.place().is_empty() {
-            return Err(Error::invalid("the URL names no directory; write fjall:./data"));
-        }
-        let mut config = FjallConfig::new(url.place());
-        if let Some(size_bytes) = url.take_bytes("cache")? {
-            config = config.with_cache_bytes(size_bytes);
-        }
-        if let Some(compression) = url.take_as("compression", Compression::parse)? {
-            config = config.with_compression(compression);
-        }
-        if let Some(size_bytes) = url.take_bytes("write_buffer")? {
-            config = config.with_write_buffer_bytes(size_bytes);
-        }
-        if let Some(size_bytes) = url.take_bytes("journal")? {
-            config = config.with_journal_bytes(size_bytes);
-        }
-        let options = EmbeddedOptions::from_url(&mut url)?;
-        url.finish()?;
-        Ok((config, options))
-    })();
-    match parsed {
-        Ok((config, options)) => {
-            stead_embedded::off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>))
-        }
-        Err(error) => Reply::fail(error.during("open")),
+pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
+    stead_embedded::open_url(url, configure, open)
+}
+
+fn configure(url: &mut StoreUrl) -> Result<FjallConfig> {
+    let mut config = FjallConfig::new(url.place());
+    if let Some(size_bytes) = url.take_bytes("cache")? {
+        config = config.with_cache_bytes(size_bytes);
     }
+    if let Some(compression) = url.take_as("compression", Compression::parse)? {
+        config = config.with_compression(compression);
+    }
+    if let Some(size_bytes) = url.take_bytes("write_buffer")? {
+        config = config.with_write_buffer_bytes(size_bytes);
+    }
+    if let Some(size_bytes) = url.take_bytes("journal")? {
+        config = config.with_journal_bytes(size_bytes);
+    }
+    Ok(config)
 }

@@ -34,7 +34,7 @@ pub use stead_embedded::{Embedded, EmbeddedOptions};
 
 use std::sync::Arc;
 
-use stead_core::{Backend, Error, Reply, Result, StoreUrl};
+use stead_core::{Backend, Reply, Result, StoreUrl};
 
 /// Opens the store that `config` names, or makes one there.
 ///
@@ -67,23 +67,14 @@ pub fn open(config: &RedbConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
 /// # Errors
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
-pub fn open_url(mut url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    let parsed = (|| {
-        if url.place().is_empty() {
-            return Err(Error::invalid("the URL names no directory; write redb:./data"));
-        }
-        let mut config = RedbConfig::new(url.place());
-        if let Some(size_bytes) = url.take_bytes("cache")? {
-            config = config.with_cache_bytes(usize::try_from(size_bytes).unwrap_or(usize::MAX));
-        }
-        let options = EmbeddedOptions::from_url(&mut url)?;
-        url.finish()?;
-        Ok((config, options))
-    })();
-    match parsed {
-        Ok((config, options)) => {
-            stead_embedded::off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>))
-        }
-        Err(error) => Reply::fail(error.during("open")),
+pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
+    stead_embedded::open_url(url, configure, open)
+}
+
+fn configure(url: &mut StoreUrl) -> Result<RedbConfig> {
+    let mut config = RedbConfig::new(url.place());
+    if let Some(size_bytes) = url.take_bytes("cache")? {
+        config = config.with_cache_bytes(usize::try_from(size_bytes).unwrap_or(usize::MAX));
     }
+    Ok(config)
 }

@@ -59,7 +59,7 @@ pub use stead_embedded::{Embedded, EmbeddedOptions};
 
 use std::sync::Arc;
 
-use stead_core::{Backend, Error, Reply, Result, StoreUrl};
+use stead_core::{Backend, Reply, Result, StoreUrl};
 
 /// Opens the store that `config` names, or makes one there.
 ///
@@ -100,19 +100,11 @@ pub fn open(config: &RocksDbConfig, options: EmbeddedOptions) -> Result<Arc<Embe
 /// # Errors
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
-pub fn open_url(mut url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    match parse(&mut url).and_then(|parsed| url.finish().map(|()| parsed)) {
-        Ok((config, options)) => {
-            stead_embedded::off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>))
-        }
-        Err(error) => Reply::fail(error.during("open")),
-    }
+pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
+    stead_embedded::open_url(url, configure, open)
 }
 
-fn parse(url: &mut StoreUrl) -> Result<(RocksDbConfig, EmbeddedOptions)> {
-    if url.place().is_empty() {
-        return Err(Error::invalid("the URL names no directory; write rocksdb:./data"));
-    }
+fn configure(url: &mut StoreUrl) -> Result<RocksDbConfig> {
     let mut config = RocksDbConfig::new(url.place());
     if let Some(size_bytes) = url.take_bytes("cache")? {
         config = config.with_cache_capacity(usize::try_from(size_bytes).unwrap_or(usize::MAX));
@@ -126,6 +118,5 @@ fn parse(url: &mut StoreUrl) -> Result<(RocksDbConfig, EmbeddedOptions)> {
     if let Some(size_bytes) = url.take_bytes("write_buffer")? {
         config = config.with_write_buffer_size(usize::try_from(size_bytes).unwrap_or(usize::MAX));
     }
-    let options = EmbeddedOptions::from_url(url)?;
-    Ok((config, options))
+    Ok(config)
 }

@@ -115,29 +115,20 @@ pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
 /// # Errors
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
-pub fn open_url(mut url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    let parsed = (|| {
-        if url.place().is_empty() {
-            return Err(Error::invalid("the URL names no directory; write sled:./data"));
-        }
-        let mut config = SledConfig::new(url.place());
-        if let Some(size_bytes) = url.take_bytes("cache")? {
-            config = config.with_cache_capacity(size_bytes);
-        }
-        if let Some(compress) = url.take_bool("compression")? {
-            config = config.with_compression(compress);
-        }
-        if let Some(batches) = url.take_number("flush_every")? {
-            config = config.with_flush_every(batches);
-        }
-        let options = EmbeddedOptions::from_url(&mut url)?;
-        url.finish()?;
-        Ok((config, options))
-    })();
-    match parsed {
-        Ok((config, options)) => {
-            stead_embedded::off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>))
-        }
-        Err(error) => Reply::fail(error.during("open")),
+pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
+    stead_embedded::open_url(url, configure, open)
+}
+
+fn configure(url: &mut StoreUrl) -> Result<SledConfig> {
+    let mut config = SledConfig::new(url.place());
+    if let Some(size_bytes) = url.take_bytes("cache")? {
+        config = config.with_cache_capacity(size_bytes);
     }
+    if let Some(compress) = url.take_bool("compression")? {
+        config = config.with_compression(compress);
+    }
+    if let Some(batches) = url.take_number("flush_every")? {
+        config = config.with_flush_every(batches);
+    }
+    Ok(config)
 }
