@@ -66,15 +66,15 @@ pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
 }
 
 /// Whoever looks for something does not want an empty store to be made at a mistyped path.
-fn look(url: &str) -> Result<()> {
-    let url: StoreUrl = url.parse()?;
+fn look(text: &str) -> Result<()> {
+    let url: StoreUrl = text.parse()?;
     let place = Path::new(url.place());
-    let missing = DIRECTORIES.contains(&url.scheme())
-        && !url.place().is_empty()
-        && matches!(place.try_exists(), Ok(false));
+    let missing = DIRECTORIES.contains(&url.scheme()) && matches!(place.try_exists(), Ok(false));
     if !missing {
         return Ok(());
     }
+    // A URL that is wrong stays wrong once the store is there.
+    stead::check_url(text)?;
     Err(Failure::NotThere(
         Error::invalid("there is no store; write to it once to make one, or name another with --store")
             .with("path", place.display()),

@@ -23,9 +23,9 @@ mod open;
 
 #[cfg(feature = "config")]
 pub use config::Config;
-pub use open::open;
 #[cfg(feature = "state")]
 pub use open::open_state;
+pub use open::{check_url, open};
 #[cfg(feature = "state")]
 pub use stead_codec as codec;
 pub use stead_core as core;

@@ -43,18 +43,51 @@ pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
         "rocksdb" => stead_rocksdb::open_url(url).await,
         #[cfg(feature = "sled")]
         "sled" => stead_sled::open_url(url).await,
-        scheme => {
-            let error = Error::unsupported(
-                "no backend for this scheme is compiled in; use one that is, or switch its feature on",
-            )
-            .with("scheme", scheme);
-            let error = match nearest(scheme, SCHEMES.iter().copied()) {
-                Some(near) => error.with("did_you_mean", near),
-                None => error,
-            };
-            Err(error.with("compiled_in", SCHEMES.join(", ")))
-        }
+        scheme => Err(not_compiled_in(scheme)),
     }
+}
+
+/// Reads `url` as [`open`] would, its options included, and opens nothing: no file is touched.
+///
+/// ```
+/// # #[cfg(feature = "memory")] {
+/// assert!(stead::check_url("memory:").is_ok());
+/// let error = stead::check_url("memory:?colour=blue").unwrap_err();
+/// assert_eq!(error.kind(), stead::ErrorKind::Invalid);
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// - `Invalid` for a malformed URL, one that names no place, unknown options and malformed values;
+/// - `Unsupported` for a scheme whose feature is not compiled in.
+pub fn check_url(url: &str) -> Result<()> {
+    let url: StoreUrl = url.parse()?;
+    match url.scheme() {
+        #[cfg(feature = "memory")]
+        "memory" => stead_memory::MemoryOptions::from_url(url).map(drop),
+        #[cfg(feature = "redb")]
+        "redb" => stead_redb::parse_url(url).map(drop),
+        #[cfg(feature = "fjall")]
+        "fjall" => stead_fjall::parse_url(url).map(drop),
+        #[cfg(feature = "rocksdb")]
+        "rocksdb" => stead_rocksdb::parse_url(url).map(drop),
+        #[cfg(feature = "sled")]
+        "sled" => stead_sled::parse_url(url).map(drop),
+        scheme => Err(not_compiled_in(scheme)),
+    }
+}
+
+fn not_compiled_in(scheme: &str) -> Error {
+    let error = Error::unsupported(
+        "no backend for this scheme is compiled in; use one that is, or switch its feature on",
+    )
+    .with("scheme", scheme);
+    let error = match nearest(scheme, SCHEMES.iter().copied()) {
+        Some(near) => error.with("did_you_mean", near),
+        None => error,
+    };
+    error.with("compiled_in", SCHEMES.join(", "))
 }
 
 const SCHEMES: &[&str] = &[

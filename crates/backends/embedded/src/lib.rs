@@ -35,5 +35,5 @@ pub use directory::{DirectoryLock, StoreDirectory, file_error, locked_error};
 pub use engine::{Engine, Keyspace, View, Visit};
 pub use options::EmbeddedOptions;
 pub use store::Embedded;
-pub use url::open_url;
+pub use url::{open_url, parse_url};
 pub use write_set::WriteSet;

@@ -55,35 +55,42 @@ fn parse_durability(text: &str) -> Result<Durability> {
     }
 }
 
-/// Opens the store at `url` on a thread of its own: `configure` takes the options of the engine, and `open` opens what
-/// they and the shared ones ask for.
+/// What the store at `url` is opened with: `configure` takes the options of the engine, and the shared ones come after.
+/// Touches no file.
 ///
 /// # Errors
 ///
-/// `Invalid` for a URL without a path, unknown options and malformed values; those of `configure` and `open`;
-/// `Unavailable` when the system gives no thread.
+/// `Invalid` for a URL without a path, unknown options and malformed values.
+pub fn parse_url<C>(
+    mut url: StoreUrl,
+    configure: impl FnOnce(&mut StoreUrl) -> Result<C>,
+) -> Result<(C, EmbeddedOptions)> {
+    let scheme = url.scheme();
+    if url.place().is_empty() {
+        let message = format!("the URL names no directory; write {scheme}:./data");
+        return Err(Error::invalid(message));
+    }
+    let config = configure(&mut url)?;
+    let options = EmbeddedOptions::from_url(&mut url)?;
+    url.finish()?;
+    Ok((config, options))
+}
+
+/// Opens the store at `url` on a thread of its own: `open` opens what [`parse_url`] makes of it.
+///
+/// # Errors
+///
+/// As [`parse_url`] and `open`; `Unavailable` when the system gives no thread.
 ///
 /// # Cancellation
 ///
 /// Dropping the reply drops the store as soon as it is open.
 pub fn open_url<C: Send + 'static, E: Engine>(
-    mut url: StoreUrl,
+    url: StoreUrl,
     configure: impl FnOnce(&mut StoreUrl) -> Result<C>,
     open: fn(&C, EmbeddedOptions) -> Result<Arc<Embedded<E>>>,
 ) -> Reply<'static, Arc<dyn Backend>> {
-    let parsed = (|| {
-        if url.place().is_empty() {
-            let scheme = url.scheme();
-            return Err(Error::invalid(format!(
-                "the URL names no directory; write {scheme}:./data"
-            )));
-        }
-        let config = configure(&mut url)?;
-        let options = EmbeddedOptions::from_url(&mut url)?;
-        url.finish()?;
-        Ok((config, options))
-    })();
-    match parsed {
+    match parse_url(url, configure) {
         Ok((config, options)) => off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>)),
         Err(error) => Reply::fail(error.during("open")),
     }

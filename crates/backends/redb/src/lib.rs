@@ -71,6 +71,15 @@ pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
     stead_embedded::open_url(url, configure, open)
 }
 
+/// What [`open_url`] opens `url` with. Touches no file.
+///
+/// # Errors
+///
+/// `Invalid` for a URL without a path, unknown options and malformed values.
+pub fn parse_url(url: StoreUrl) -> Result<(RedbConfig, EmbeddedOptions)> {
+    stead_embedded::parse_url(url, configure)
+}
+
 fn configure(url: &mut StoreUrl) -> Result<RedbConfig> {
     let mut config = RedbConfig::new(url.place());
     if let Some(size_bytes) = url.take_bytes("cache")? {

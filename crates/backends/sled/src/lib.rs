@@ -97,7 +97,7 @@ pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
             "sled cannot open a store without writing to it; open it without `read_only`",
         )));
     }
-    let options = options.with_flush_commits(config.flush_every());
+    let options = options.with_flush_commits(config.flush_every);
     let engine = SledEngine::open(config)?;
     Embedded::open(engine, options).map_err(located)
 }
@@ -117,6 +117,15 @@ pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
     stead_embedded::open_url(url, configure, open)
+}
+
+/// What [`open_url`] opens `url` with. Touches no file.
+///
+/// # Errors
+///
+/// `Invalid` for a URL without a path, unknown options and malformed values.
+pub fn parse_url(url: StoreUrl) -> Result<(SledConfig, EmbeddedOptions)> {
+    stead_embedded::parse_url(url, configure)
 }
 
 fn configure(url: &mut StoreUrl) -> Result<SledConfig> {

@@ -1,6 +1,6 @@
 //! Commands that fail where no store is yet. They leave none behind.
 
-use crate::support::{Bench, Ended};
+use crate::support::{Bench, Ended, command};
 
 /// Runs a command that must not make a store.
 fn makes_nothing(arguments: &[&str], stdin: &str) -> Ended {
@@ -43,5 +43,26 @@ fn a_file_is_opened_before_a_store_is_made() {
         &["import", "nosuch.jsonl", "--atomic"],
     ] {
         makes_nothing(arguments, "").failed(2, &["cannot read the file", "file=nosuch.jsonl"]);
+    }
+}
+
+#[test]
+fn options_are_read_before_a_store_is_looked_for() {
+    let bench = Bench::new();
+    for (options, words) in [
+        ("cahce=1", &["option=cahce", "did_you_mean=cache"][..]),
+        ("durability=soon", &["option=durability", "value=soon"]),
+        ("cache", &["name=value"]),
+    ] {
+        let url = format!("{}?{options}", bench.url());
+        for arguments in [
+            &["get", "global", "k"][..],
+            &["list", "global"],
+            &["export"],
+            &["check"],
+        ] {
+            Ended::of(&mut command(&url, &bench.path(""), arguments)).failed(2, words);
+        }
+        assert!(!bench.path("store").exists());
     }
 }
