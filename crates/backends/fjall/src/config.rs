@@ -39,33 +39,42 @@ impl Compression {
 /// ```
 /// use stead_fjall::{Compression, FjallConfig};
 ///
-/// let config = FjallConfig::new("./stead-data")
+/// let config = FjallConfig {
+///     path: "./stead-data".into(),
+///     cache_bytes: 64 << 20,
+///     compression: Compression::None,
+///     ..Default::default()
+/// };
+/// let same = FjallConfig::new("./stead-data")
 ///     .with_cache_bytes(64 << 20)
 ///     .with_compression(Compression::None);
-/// # let _ = config;
+/// assert_eq!(config, same);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FjallConfig {
-    path: PathBuf,
-    cache_bytes: u64,
-    compression: Compression,
-    write_buffer_bytes: u64,
-    journal_bytes: u64,
-    read_only: bool,
+    /// The directory of the store. `stead-data` unless said otherwise.
+    pub path: PathBuf,
+    /// How many bytes of blocks fjall keeps in memory at most. 256 MiB unless said otherwise.
+    pub cache_bytes: u64,
+    /// How tables are compressed: by LZ4 unless said otherwise. It holds for a store that is made: fjall keeps with a
+    /// store what it was made with.
+    pub compression: Compression,
+    /// At about how many bytes the buffered writes of a keyspace begin to be written to a table, at least 1 MiB. Writers
+    /// wait when two such buffers of a keyspace wait for the disk, so each of the five keyspaces takes up to three times
+    /// as much memory. Larger ones make fewer tables and less to merge. 64 MiB unless said otherwise.
+    pub write_buffer_bytes: u64,
+    /// From how many bytes of journals on buffers are written to tables early where that lets go of journals, at least
+    /// 64 MiB. What is in journals is read again by the next open. 512 MiB unless said otherwise.
+    pub journal_bytes: u64,
+    /// Whether the store is opened for reading only. fjall has no such mode: the store is still open in one place at a
+    /// time, and it has to have been closed. Nothing is written to it. Not so unless said otherwise.
+    pub read_only: bool,
 }
 
-/// `./stead-data`, with a cache of 256 MiB.
 impl Default for FjallConfig {
     fn default() -> Self {
-        FjallConfig::new("stead-data")
-    }
-}
-
-impl FjallConfig {
-    /// The store in the directory `path`.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
         FjallConfig {
-            path: path.into(),
+            path: "stead-data".into(),
             cache_bytes: 256 << 20,
             compression: Compression::default(),
             write_buffer_bytes: 64 << 20,
@@ -73,87 +82,93 @@ impl FjallConfig {
             read_only: false,
         }
     }
+}
 
-    /// The store in another directory.
+impl FjallConfig {
+    /// The store in the directory `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        FjallConfig::default().with_path(path)
+    }
+
+    /// Sets [`path`](Self::path).
     #[must_use]
     pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Lets fjall keep at most this many bytes of blocks in memory; otherwise 256 MiB.
+    /// Sets [`cache_bytes`](Self::cache_bytes).
     #[must_use]
     pub fn with_cache_bytes(mut self, size_bytes: u64) -> Self {
         self.cache_bytes = size_bytes;
         self
     }
 
-    /// Compresses the tables in this way; otherwise by LZ4. It holds for a store that is made: fjall keeps with a store
-    /// what it was made with.
+    /// Sets [`compression`](Self::compression).
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// Begins to write the buffered writes of a keyspace to a table once they are about this many bytes, at least
-    /// 1 MiB; otherwise 64 MiB. Writers wait when two such buffers of a keyspace wait for the disk, so each of the five
-    /// keyspaces takes up to three times as much memory. Larger ones make fewer tables and less to merge.
+    /// Sets [`write_buffer_bytes`](Self::write_buffer_bytes).
     #[must_use]
     pub fn with_write_buffer_bytes(mut self, size_bytes: u64) -> Self {
-        self.write_buffer_bytes = size_bytes.max(LEAST_WRITE_BUFFER_BYTES);
+        self.write_buffer_bytes = size_bytes;
         self
     }
 
-    /// Writes buffers to tables early where that lets go of journals, once there are more than this many bytes of
-    /// them, at least 64 MiB; otherwise 512 MiB. What is in journals is read again by the next open.
+    /// Sets [`journal_bytes`](Self::journal_bytes).
     #[must_use]
     pub fn with_journal_bytes(mut self, size_bytes: u64) -> Self {
-        self.journal_bytes = size_bytes.max(LEAST_JOURNAL_BYTES);
+        self.journal_bytes = size_bytes;
         self
     }
 
-    /// Opens the store for reading only. fjall has no such mode: the store is still open in one place at a time, and it
-    /// has to have been closed. Nothing is written to it.
+    /// Sets [`read_only`](Self::read_only).
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// The directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The bound on fjall's cache in bytes.
-    #[must_use]
-    pub fn cache_bytes(&self) -> u64 {
+    pub(crate) fn cache_bytes(&self) -> u64 {
         self.cache_bytes
     }
 
-    /// How the tables of a store that is made are compressed.
-    #[must_use]
-    pub fn compression(&self) -> Compression {
+    pub(crate) fn compression(&self) -> Compression {
         self.compression
     }
 
-    /// The size in bytes at which the buffer of a keyspace is written to a table.
-    #[must_use]
-    pub fn write_buffer_bytes(&self) -> u64 {
-        self.write_buffer_bytes
+    pub(crate) fn write_buffer_bytes(&self) -> u64 {
+        self.write_buffer_bytes.max(LEAST_WRITE_BUFFER_BYTES)
     }
 
-    /// The size in bytes of all journals from which on buffers are written early.
-    #[must_use]
-    pub fn journal_bytes(&self) -> u64 {
-        self.journal_bytes
+    pub(crate) fn journal_bytes(&self) -> u64 {
+        self.journal_bytes.max(LEAST_JOURNAL_BYTES)
     }
 
-    /// Whether the store is opened for reading only.
-    #[must_use]
-    pub fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.read_only
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_small_counts_as_the_least() {
+        let config = FjallConfig {
+            write_buffer_bytes: 0,
+            journal_bytes: 0,
+            ..Default::default()
+        };
+        assert_eq!(config.write_buffer_bytes(), LEAST_WRITE_BUFFER_BYTES);
+        assert_eq!(config.journal_bytes(), LEAST_JOURNAL_BYTES);
     }
 }

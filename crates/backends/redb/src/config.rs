@@ -7,70 +7,70 @@ use std::path::{Path, PathBuf};
 /// ```
 /// use stead_redb::RedbConfig;
 ///
-/// let config = RedbConfig::new("./stead-data").with_cache_bytes(64 << 20);
-/// # let _ = config;
+/// let config = RedbConfig {
+///     path: "./stead-data".into(),
+///     cache_bytes: 64 << 20,
+///     ..Default::default()
+/// };
+/// assert_eq!(config, RedbConfig::new("./stead-data").with_cache_bytes(64 << 20));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedbConfig {
-    path: PathBuf,
-    cache_bytes: usize,
-    read_only: bool,
+    /// The directory of the store. `stead-data` unless said otherwise.
+    pub path: PathBuf,
+    /// How many bytes of pages redb keeps in memory at most. 256 MiB unless said otherwise.
+    pub cache_bytes: usize,
+    /// Whether the files are opened for reading only. Several processes may do that at once, while none has the store
+    /// open for writing. Not so unless said otherwise.
+    pub read_only: bool,
 }
 
-/// `./stead-data`, with a cache of 256 MiB.
 impl Default for RedbConfig {
     fn default() -> Self {
-        RedbConfig::new("stead-data")
+        RedbConfig {
+            path: "stead-data".into(),
+            cache_bytes: 256 << 20,
+            read_only: false,
+        }
     }
 }
 
 impl RedbConfig {
     /// The store in the directory `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        RedbConfig {
-            path: path.into(),
-            cache_bytes: 256 << 20,
-            read_only: false,
-        }
+        RedbConfig::default().with_path(path)
     }
 
-    /// The store in another directory.
+    /// Sets [`path`](Self::path).
     #[must_use]
     pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Lets redb keep at most this many bytes of pages in memory; otherwise 256 MiB.
+    /// Sets [`cache_bytes`](Self::cache_bytes).
     #[must_use]
     pub fn with_cache_bytes(mut self, size_bytes: usize) -> Self {
         self.cache_bytes = size_bytes;
         self
     }
 
-    /// Opens the files for reading only. Several processes may do that at once, while none has the store open for
-    /// writing.
+    /// Sets [`read_only`](Self::read_only).
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// The directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The bound on redb's cache in bytes.
-    #[must_use]
-    pub fn cache_bytes(&self) -> usize {
+    pub(crate) fn cache_bytes(&self) -> usize {
         self.cache_bytes
     }
 
-    /// Whether the files are opened for reading only.
-    #[must_use]
-    pub fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.read_only
     }
 }

@@ -53,34 +53,45 @@ const LEAST_WRITE_BUFFER: usize = 64 << 10;
 /// ```
 /// use stead_rocksdb::{Compression, RocksDbConfig};
 ///
-/// let config = RocksDbConfig::new("./stead-data")
-///     .with_cache_capacity(64 << 20)
-///     .with_compression(Compression::Zstd)
-///     .with_max_open_files(500);
-/// # let _ = config;
+/// let config = RocksDbConfig {
+///     path: "./stead-data".into(),
+///     max_open_files: Some(500),
+///     cache_capacity: 64 * 1024 * 1024,
+///     compression: Compression::Zstd,
+///     ..Default::default()
+/// };
+/// let same = RocksDbConfig::new("./stead-data")
+///     .with_max_open_files(500)
+///     .with_cache_capacity(64 * 1024 * 1024)
+///     .with_compression(Compression::Zstd);
+/// assert_eq!(config, same);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RocksDbConfig {
-    path: PathBuf,
-    max_open_files: Option<u32>,
-    cache_capacity: usize,
-    compression: Compression,
-    write_buffer_size: usize,
-    read_only: bool,
+    /// The directory of the store. `stead-data` unless said otherwise.
+    pub path: PathBuf,
+    /// About how many files RocksDB holds open at most, at least 20. `None`, which it is unless said otherwise, is all
+    /// that there are and the fastest: one for 64 MiB of data and a dozen more. With a bound, files are opened as they are
+    /// read.
+    pub max_open_files: Option<u32>,
+    /// How many bytes of unpacked blocks RocksDB keeps in memory at most. The indexes and filters of open files come on
+    /// top: about a hundredth of the data. 256 MiB unless said otherwise.
+    pub cache_capacity: usize,
+    /// How new files are packed: by LZ4 unless said otherwise.
+    pub compression: Compression,
+    /// At how many bytes of memory the newest entries are written to files, at least 64 KiB. More of it makes fewer,
+    /// larger files; less makes opening after a crash quicker. While files are being written, about twice as much is in
+    /// use, and the log on disk grows to twice as much. 64 MiB unless said otherwise.
+    pub write_buffer_size: usize,
+    /// Whether the files are opened for reading only. Several processes may do that at once, while none has the store
+    /// open for writing. Not so unless said otherwise.
+    pub read_only: bool,
 }
 
-/// `./stead-data`, with a cache of 256 MiB, 64 MiB for writes, LZ4, and as many open files as there are.
 impl Default for RocksDbConfig {
     fn default() -> Self {
-        RocksDbConfig::new("stead-data")
-    }
-}
-
-impl RocksDbConfig {
-    /// The store in the directory `path`.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
         RocksDbConfig {
-            path: path.into(),
+            path: "stead-data".into(),
             max_open_files: None,
             cache_capacity: 256 << 20,
             compression: Compression::default(),
@@ -88,87 +99,94 @@ impl RocksDbConfig {
             read_only: false,
         }
     }
+}
 
-    /// The store in another directory.
+impl RocksDbConfig {
+    /// The store in the directory `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        RocksDbConfig::default().with_path(path)
+    }
+
+    /// Sets [`path`](Self::path).
     #[must_use]
     pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Lets RocksDB hold at most about this many files open, at least 20; otherwise all that there are, which is fastest:
-    /// one for 64 MiB of data and a dozen more. With a limit, files are opened as they are read.
+    /// Sets a bound in [`max_open_files`](Self::max_open_files).
     #[must_use]
     pub fn with_max_open_files(mut self, files: u32) -> Self {
-        self.max_open_files = Some(files.max(LEAST_OPEN_FILES));
+        self.max_open_files = Some(files);
         self
     }
 
-    /// Lets RocksDB keep at most this many bytes of unpacked blocks in memory; otherwise 256 MiB. The indexes and filters
-    /// of open files come on top: about a hundredth of the data.
+    /// Sets [`cache_capacity`](Self::cache_capacity).
     #[must_use]
     pub fn with_cache_capacity(mut self, size_bytes: usize) -> Self {
         self.cache_capacity = size_bytes;
         self
     }
 
-    /// Packs new files in another way; otherwise LZ4.
+    /// Sets [`compression`](Self::compression).
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// Writes the newest entries to files once they take this many bytes of memory, at least 64 KiB; otherwise 64 MiB.
-    /// More of it makes fewer, larger files; less makes opening after a crash quicker. While files are being written,
-    /// about twice as much is in use, and the log on disk grows to twice as much.
+    /// Sets [`write_buffer_size`](Self::write_buffer_size).
     #[must_use]
     pub fn with_write_buffer_size(mut self, size_bytes: usize) -> Self {
-        self.write_buffer_size = size_bytes.max(LEAST_WRITE_BUFFER);
+        self.write_buffer_size = size_bytes;
         self
     }
 
-    /// Opens the files for reading only. Several processes may do that at once, while none has the store open for
-    /// writing.
+    /// Sets [`read_only`](Self::read_only).
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// The directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The bound on open files, or `None` where there is none.
-    #[must_use]
-    pub fn max_open_files(&self) -> Option<u32> {
-        self.max_open_files
+    pub(crate) fn max_open_files(&self) -> Option<u32> {
+        self.max_open_files.map(|files| files.max(LEAST_OPEN_FILES))
     }
 
-    /// The bound on RocksDB's cache in bytes.
-    #[must_use]
-    pub fn cache_capacity(&self) -> usize {
+    pub(crate) fn cache_capacity(&self) -> usize {
         self.cache_capacity
     }
 
-    /// How blocks are packed.
-    #[must_use]
-    pub fn compression(&self) -> Compression {
+    pub(crate) fn compression(&self) -> Compression {
         self.compression
     }
 
-    /// How many bytes of new entries stay in memory.
-    #[must_use]
-    pub fn write_buffer_size(&self) -> usize {
-        self.write_buffer_size
+    pub(crate) fn write_buffer_size(&self) -> usize {
+        self.write_buffer_size.max(LEAST_WRITE_BUFFER)
     }
 
-    /// Whether the files are opened for reading only.
-    #[must_use]
-    pub fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.read_only
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_small_counts_as_the_least() {
+        let config = RocksDbConfig {
+            max_open_files: Some(0),
+            write_buffer_size: 0,
+            ..Default::default()
+        };
+        assert_eq!(config.max_open_files(), Some(LEAST_OPEN_FILES));
+        assert_eq!(config.write_buffer_size(), LEAST_WRITE_BUFFER);
+        assert_eq!(RocksDbConfig::default().max_open_files(), None);
     }
 }
