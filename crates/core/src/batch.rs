@@ -136,6 +136,7 @@ struct Body {
     mutations: SmallVec<[Mutation; 1]>,
     durability: Option<Durability>,
     request_id: Option<RequestId>,
+    raise_to: Option<Revision>,
 }
 
 impl WriteBatch {
@@ -224,6 +225,22 @@ impl WriteBatch {
         self
     }
 
+    /// Has the batch commit behind `revision`, which another store has handed out: for data that moves from one store to
+    /// another, or back out of a backup, so that revisions go on increasing for those who know the old ones.
+    ///
+    /// Where `revision` lies ahead of the store (of the partition, where revisions are ordered within one), the commit
+    /// takes a revision above it and the log of changes begins anew right there: a watch from before is told
+    /// [`Compacted`](crate::WatchEvent::Compacted) or [`Lagged`](crate::WatchEvent::Lagged), because the changes in between
+    /// were never in this log. Else it changes nothing, and in a batch that is rejected or has no mutations it never does.
+    ///
+    /// At most [`Revision::HIGHEST_RAISE`]; what lies above is refused as `Invalid`.
+    #[must_use]
+    #[inline]
+    pub fn raise_to(mut self, revision: Revision) -> Self {
+        self.0.raise_to = Some(revision);
+        self
+    }
+
     /// The preconditions in order.
     #[must_use]
     #[inline]
@@ -255,6 +272,13 @@ impl WriteBatch {
     #[inline]
     pub fn id(&self) -> Option<&RequestId> {
         self.0.request_id.as_ref()
+    }
+
+    /// The revision that the batch is to commit behind, if any.
+    #[must_use]
+    #[inline]
+    pub fn raised_to(&self) -> Option<Revision> {
+        self.0.raise_to
     }
 
     /// Whether the batch neither checks nor changes anything.

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Expect, Expiry, KeyRange, Mutation, Precondition, WriteBatch};
 
-/// SHA-256 over the preconditions and mutations of a batch.
+/// SHA-256 over the preconditions and mutations of a batch, and the revision that it is raised to.
 ///
 /// Every field is preceded by its length or a tag, so that no two batches give the same input. Neither the request id
 /// nor the durability counts: a retry may ask for more of it.
@@ -21,6 +21,10 @@ impl Fingerprint {
         }
         for mutation in batch.mutations() {
             hash.mutation(mutation);
+        }
+        if let Some(revision) = batch.raised_to() {
+            hash.tag(6);
+            hash.number(revision.get());
         }
         Fingerprint(hash.0.finalize().into())
     }

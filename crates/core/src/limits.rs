@@ -1,6 +1,6 @@
 //! What is refused for its size. Checked here and nowhere else.
 
-use crate::{Error, Mutation, Result, WriteBatch};
+use crate::{Error, Mutation, Result, Revision, WriteBatch};
 
 /// The sizes that a backend accepts. The lengths of partitions and paths are fixed in [`Key`](crate::Key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,15 @@ impl Limits {
     pub fn check_batch(&self, batch: &WriteBatch) -> Result<()> {
         let operations = batch.preconditions().len() + batch.mutations().len();
         self.check_operations(operations)?;
+        if let Some(revision) = batch.raised_to()
+            && revision > Revision::HIGHEST_RAISE
+        {
+            return Err(
+                Error::invalid("revision to raise the store to is higher than any store hands out")
+                    .with("raise_to", revision)
+                    .with("limit", Revision::HIGHEST_RAISE),
+            );
+        }
         let mut bytes = 0;
         for mutation in batch.mutations() {
             bytes += mutation.key().as_bytes().len();

@@ -15,6 +15,10 @@ impl Revision {
     /// After every commit.
     pub const MAX: Revision = Revision(u64::MAX);
 
+    /// The highest revision that [`WriteBatch::raise_to`](crate::WriteBatch::raise_to) takes, 2^52: a forged number must not
+    /// use up those that are left, and servers count in floating point, exactly up to 2^53.
+    pub const HIGHEST_RAISE: Revision = Revision(1 << 52);
+
     /// The revision with this number.
     #[must_use]
     pub const fn new(number: u64) -> Self {

@@ -99,6 +99,9 @@ impl<V: View> Group<V> {
             None if batch.mutations().is_empty() => Outcome::Committed(self.header.revision),
             None => {
                 let effects = effects(batch.mutations(), self)?;
+                if let Some(revision) = batch.raised_to() {
+                    self.raise_to(revision)?;
+                }
                 let revision = self.next_revision()?;
                 self.take_in(effects, revision);
                 self.commits += 1;

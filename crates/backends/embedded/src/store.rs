@@ -87,7 +87,9 @@ impl<E: Engine> Embedded<E> {
         }
         let durable = shared.capabilities.durability(batch.wanted_durability()) == Durability::Durable;
         let fingerprint = batch.id().map(|_| Fingerprint::of(&batch));
-        if !durable && let Some(result) = shared.commit_inline(&batch, fingerprint.as_ref()) {
+        // One that raises the revision may have to sync.
+        let inline = !durable && batch.raised_to().is_none();
+        if inline && let Some(result) = shared.commit_inline(&batch, fingerprint.as_ref()) {
             return Reply::from(result);
         }
         let (done, outcome) = oneshot::channel();

@@ -57,6 +57,35 @@ impl<V: View> Group<V> {
         Ok(())
     }
 
+    /// Goes on behind `revision` if that lies ahead, with a log of changes that begins there. The whole old log goes with
+    /// this commit, which is bounded by its retention. A failure leaves everything as it was.
+    pub(crate) fn raise_to(&mut self, revision: Revision) -> Result<()> {
+        if revision <= self.header.revision {
+            return Ok(());
+        }
+        let mut outlived = Vec::new();
+        let start = change_key(self.header.floor.next());
+        self.held.view.scan(
+            Keyspace::Changes,
+            &start,
+            None,
+            Direction::Forward,
+            &mut |key, _| {
+                outlived.push(key.to_vec());
+                ControlFlow::Continue(())
+            },
+        )?;
+        let of_this_commit = self.sets.iter().map(|set| change_key(set.revision).to_vec());
+        outlived.extend(of_this_commit);
+        for key in outlived {
+            self.writes.delete(Keyspace::Changes, key);
+        }
+        self.header.change_sets = 0;
+        self.header.floor = revision;
+        self.header.revision = revision;
+        Ok(())
+    }
+
     /// Forgets the oldest request ids: up to `limit` of those beyond `retention` in number.
     pub(crate) fn trim_requests(&mut self, retention: u64, limit: u64) -> Result<()> {
         for _ in 0..limit {

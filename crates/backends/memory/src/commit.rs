@@ -117,6 +117,12 @@ impl Inner {
         let mut shards = self.plan(batch.mutations(), now, &mut effects)?;
         self.check_capacity(&state.books, &effects)?;
         state.books.commits += 1;
+        if let Some(revision) = batch.raised_to()
+            && revision > state.ordered.revision
+        {
+            state.ordered.revision = revision;
+            state.log.begin_anew(revision);
+        }
         Ok(Outcome::Committed(install(state, &mut shards, &effects, garbage)))
     }
 

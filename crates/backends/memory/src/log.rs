@@ -43,6 +43,13 @@ impl ChangeLog {
         self.sets.push_back((revision, changes));
     }
 
+    /// Forgets all change sets: what is read from now on comes after `revision`.
+    pub(crate) fn begin_anew(&mut self, revision: Revision) {
+        self.sets.clear();
+        self.floor = revision;
+        self.newest = revision;
+    }
+
     pub(crate) fn read_after(&self, after: Revision, limit: usize) -> LogRead {
         if after < self.floor {
             return LogRead::Compacted { oldest: self.floor };

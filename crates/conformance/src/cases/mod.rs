@@ -12,6 +12,7 @@ mod limits;
 mod oracles;
 mod paging;
 mod preconditions;
+mod raising;
 mod requests;
 mod restart;
 mod scans;
@@ -42,6 +43,7 @@ pub(crate) const GROUPS: &[Group] = &[
     group("watchers", watchers::CASES),
     group("change_log", change_log::CASES),
     group("requests", requests::CASES),
+    group("raising", raising::CASES),
     group("restart", restart::CASES),
     group("closing", closing::CASES),
     group("limits", limits::CASES),

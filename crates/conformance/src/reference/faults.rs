@@ -51,6 +51,10 @@ faults! {
     RevisionReusedAfterReopen,
     /// The sweeper's batch has the revision of the commit before.
     RevisionReusedBySweeper,
+    /// A batch does not commit behind the revision that it is to be raised to.
+    RaiseIgnored,
+    /// Revisions are raised, and watches from before go on as if nothing was in between.
+    RaiseUntold,
     /// Writing the value that is there already gives no new revision.
     SameValueKeepsRevision,
     /// A point read sees entries past their deadline.

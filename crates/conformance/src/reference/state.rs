@@ -48,7 +48,15 @@ impl State {
                 self.leave_traces(batch.mutations(), now, options)?;
                 Outcome::Rejected(conflict)
             }
-            None => Outcome::Committed(self.commit(batch.mutations(), now, options)?),
+            None => {
+                let raised = batch.raised_to().filter(|revision| *revision > self.revision);
+                if let Some(revision) = raised
+                    && !batch.mutations().is_empty()
+                {
+                    self.raise_to(revision, options);
+                }
+                Outcome::Committed(self.commit(batch.mutations(), now, options)?)
+            }
         };
         self.requests.remember(batch, &outcome, options);
         Ok(outcome)
@@ -157,6 +165,17 @@ impl State {
         }
         self.revision = self.revision.max(revision);
         self.log(revision, changes, options);
+    }
+
+    fn raise_to(&mut self, revision: Revision, options: &Options) {
+        if options.faults.has(Fault::RaiseIgnored) {
+            return;
+        }
+        self.revision = revision;
+        if !options.faults.has(Fault::RaiseUntold) {
+            self.log.clear();
+            self.oldest = revision;
+        }
     }
 
     pub(super) fn log(&mut self, revision: Revision, changes: Vec<Change>, options: &Options) {
