@@ -25,6 +25,8 @@ use crate::{Error, Result, parse_bytes, parse_duration};
 pub struct StoreUrl {
     scheme: String,
     place: String,
+    /// The place as it was written, with its escapes.
+    written: String,
     options: BTreeMap<String, String>,
     known: Vec<&'static str>,
 }
@@ -40,6 +42,13 @@ impl StoreUrl {
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// [`place`](StoreUrl::place) as it was written, escapes and all: for places that have parts of their own, such as
+    /// `//user:password@host`, in which an escaped `@` must not pass for the one that parts them.
+    #[must_use]
+    pub fn written_place(&self) -> &str {
+        &self.written
     }
 
     /// Takes an option as text.
@@ -161,6 +170,7 @@ impl FromStr for StoreUrl {
         Ok(StoreUrl {
             scheme: scheme.to_owned(),
             place: decode(place)?,
+            written: place.to_owned(),
             options,
             known: Vec::new(),
         })
@@ -186,10 +196,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, one)| one)
 }
 
-/// Shows the scheme and the place. Options may hold secrets.
+/// Shows the scheme and the place, without what stands before an `@`. That and the options may hold secrets.
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoreUrl({}:{})", self.scheme, self.place)
+        let place = match self.written.rsplit_once('@') {
+            Some((_, behind)) => format!("...@{behind}"),
+            None => self.written.clone(),
+        };
+        write!(f, "StoreUrl({}:{place})", self.scheme)
     }
 }
 
@@ -221,6 +235,13 @@ mod tests {
         assert_eq!(url.take("note").as_deref(), Some("1&2"));
         assert_eq!(url.take("durability").as_deref(), Some("buffered"));
         assert!(url.finish().is_ok());
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let url: StoreUrl = "redis://user:p%40ss@host/0?prefix=x".parse().unwrap();
+        assert_eq!(url.written_place(), "//user:p%40ss@host/0");
+        assert_eq!(format!("{url:?}"), "StoreUrl(redis:...@host/0)");
     }
 
     #[test]

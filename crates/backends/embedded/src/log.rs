@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use stead_core::kit::{ChangeSource, LogRead, Signal};
-use stead_core::{ChangeSet, Error, Result, Revision};
+use stead_core::{ChangeSet, Error, Reply, Result, Revision};
 
 use crate::Engine;
 use crate::planted::planted;
@@ -64,8 +64,8 @@ impl Ring {
     }
 }
 
-impl<E: Engine> ChangeSource for Shared<E> {
-    fn read_after(&self, after: Revision, limit: usize) -> Result<LogRead> {
+impl<E: Engine> Shared<E> {
+    fn read_log(&self, after: Revision, limit: usize) -> Result<LogRead> {
         // Looked at first: what was published before the end is then seen below.
         let ended = self.ended.load(Ordering::SeqCst);
         let (published, floor, held) = {
@@ -95,6 +95,12 @@ impl<E: Engine> ChangeSource for Shared<E> {
             _ => held.header.revision,
         };
         Ok(LogRead::Sets { sets, up_to })
+    }
+}
+
+impl<E: Engine> ChangeSource for Shared<E> {
+    fn read_after(&self, after: Revision, limit: usize) -> Reply<'_, LogRead> {
+        Reply::from(self.read_log(after, limit))
     }
 
     fn published(&self) -> Revision {

@@ -210,13 +210,13 @@ impl Inner {
 }
 
 impl ChangeSource for Inner {
-    fn read_after(&self, after: Revision, limit: usize) -> Result<LogRead> {
+    fn read_after(&self, after: Revision, limit: usize) -> Reply<'_, LogRead> {
         let read = self.state.read().log.read_after(after, limit);
         let nothing_left = matches!(&read, LogRead::Sets { up_to, .. } if *up_to <= after);
         if nothing_left && self.is_closed() {
-            Err(Error::closed())
+            Reply::fail(Error::closed())
         } else {
-            Ok(read)
+            Reply::ready(read)
         }
     }
 

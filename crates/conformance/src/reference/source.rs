@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stead_core::kit::{ChangeSource, LogRead, Signal};
-use stead_core::{ChangeSet, Error, Result, Revision};
+use stead_core::{ChangeSet, Error, Reply, Result, Revision};
 
 use super::faults::{Fault, Faults};
 use super::handle::Session;
@@ -31,8 +31,8 @@ impl Source {
     }
 }
 
-impl ChangeSource for Source {
-    fn read_after(&self, after: Revision, limit: usize) -> Result<LogRead> {
+impl Source {
+    fn read_log(&self, after: Revision, limit: usize) -> Result<LogRead> {
         let faults = self.session.options.faults;
         let state = self.session.data.state.lock();
         let end = state.ends.get(self.session.number).copied();
@@ -55,6 +55,12 @@ impl ChangeSource for Source {
             sets: garble(sets, faults),
             up_to,
         })
+    }
+}
+
+impl ChangeSource for Source {
+    fn read_after(&self, after: Revision, limit: usize) -> Reply<'_, LogRead> {
+        Reply::from(self.read_log(after, limit))
     }
 
     fn published(&self) -> Revision {

@@ -9,14 +9,19 @@ use crate::{ChangeSet, Error, KeyRange, Reply, Result, Revision, WatchEvent, Wat
 
 /// A bounded log of changes and the signal that it has grown.
 pub trait ChangeSource: Send + Sync + 'static {
-    /// The change sets after `after`, oldest first, at most about `limit` of them.
+    /// The change sets after `after`, oldest first, at most about `limit` of them. A log in the process has them ready;
+    /// one on a server is asked for them.
     ///
     /// # Errors
     ///
     /// A failure to read, or `Closed` when the store is closed and nothing is left to read.
-    fn read_after(&self, after: Revision, limit: usize) -> Result<LogRead>;
+    ///
+    /// # Cancellation
+    ///
+    /// A reply that is dropped took nothing along.
+    fn read_after(&self, after: Revision, limit: usize) -> Reply<'_, LogRead>;
 
-    /// The newest revision that readers may see.
+    /// The newest revision that readers may see, or the one that was newest when the watch began.
     fn published(&self) -> Revision;
 
     /// Notified after each commit that readers may see, and when the store closes.
@@ -88,7 +93,7 @@ impl<S: ChangeSource> LogWatcher<S> {
     }
 
     /// The next event if there is one without waiting.
-    fn poll_log(&mut self) -> Result<Option<WatchEvent>> {
+    async fn poll_log(&mut self) -> Result<Option<WatchEvent>> {
         if let Some(end) = &self.ended {
             return Ok(Some(end.clone()));
         }
@@ -98,7 +103,7 @@ impl<S: ChangeSource> LogWatcher<S> {
                 return Ok(Some(WatchEvent::Changes(set)));
             }
             self.position = self.read_up_to;
-            match self.source.read_after(self.read_up_to, READ_AHEAD)? {
+            match self.source.read_after(self.read_up_to, READ_AHEAD).await? {
                 LogRead::Sets { sets, up_to } => {
                     self.started = true;
                     if up_to <= self.read_up_to {
@@ -135,7 +140,7 @@ impl<S: ChangeSource> Watcher for LogWatcher<S> {
         Reply::pending(async move {
             loop {
                 let seen = self.source.signal().epoch();
-                if let Some(event) = self.poll_log().map_err(|error| error.during("watch"))? {
+                if let Some(event) = self.poll_log().await.map_err(|error| error.during("watch"))? {
                     return Ok(event);
                 }
                 self.source.signal().wait(seen).await;
