@@ -15,12 +15,14 @@ const FLOORS: &[&[&str]] = &[
     &["stead-cli"],
 ];
 
-/// The edges inside a floor: the thin engines implement the embedded kit.
+/// The edges inside a floor: the thin engines implement the embedded kit, and the server stores share the network kit.
 const WITHIN: &[(&str, &str)] = &[
     ("stead-fjall", "stead-embedded"),
     ("stead-redb", "stead-embedded"),
     ("stead-rocksdb", "stead-embedded"),
     ("stead-sled", "stead-embedded"),
+    ("stead-postgres", "stead-network"),
+    ("stead-redis", "stead-network"),
 ];
 
 /// Edges to lower floors that are forbidden all the same: domain crates know traits, not backends.
@@ -29,7 +31,10 @@ const BACKENDS: &[&str] = &[
     "stead-embedded",
     "stead-fjall",
     "stead-memory",
+    "stead-network",
+    "stead-postgres",
     "stead-redb",
+    "stead-redis",
     "stead-rocksdb",
     "stead-sled",
 ];
@@ -49,6 +54,10 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
     (
         &["--package", "stead-embedded"],
         &["redb", "sled", "rocksdb", "fjall", "serde_json", "stead-codec"],
+    ),
+    (
+        &["--package", "stead-network"],
+        &["redis", "tokio-postgres", "rustls"],
     ),
     (
         &[
