@@ -125,7 +125,7 @@ impl RocksDbEngine {
     fn read_files(&self, db: &DB) -> Result<()> {
         let data = self.directory.data();
         let config = self.config.clone().with_cache_capacity(0);
-        let settings = Settings::new(&config, Creation::Refuse)?.tolerant();
+        let settings = Settings::new(&config, Creation::Refuse)?.without_log();
         let files = recovery::view_files(&settings, &data)?;
         for (name, _) in settings.families() {
             let family = files

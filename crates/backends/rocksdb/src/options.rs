@@ -26,9 +26,17 @@ impl Settings {
         Ok(Settings { database, families })
     }
 
-    /// These settings for a database that is only looked at: it stops at the end of the good part of its log.
-    pub(crate) fn tolerant(mut self) -> Self {
+    /// These settings for a database that is only looked at: it stops at the end of the good part of its log, and is
+    /// refused if some column families hold in files what others had behind that end.
+    pub(crate) fn up_to_damage(mut self) -> Self {
         self.database.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        self
+    }
+
+    /// These settings for a database of which only the files are looked at, whatever is in its log.
+    pub(crate) fn without_log(mut self) -> Self {
+        self.database
+            .set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
         self
     }
 
@@ -43,7 +51,8 @@ impl Settings {
 /// What has no function of its own in the bindings.
 ///
 /// - `track_and_verify_wals`: a log says which one it follows, and what is missing between them is missed.
-/// - `max_bgerror_resume_count`: after a failure to write, RocksDB stays stopped until it is opened anew.
+/// - `max_bgerror_resume_count`: after a failure to write, RocksDB stays stopped until it is opened anew. Only when the disk
+///   is full does it go on once there is room, which no option forbids: see `wal::abandoned`.
 /// - `db_host_id`: otherwise every file holds the name of the machine.
 const BY_NAME: &str = "track_and_verify_wals=true;max_bgerror_resume_count=0;db_host_id=stead";
 

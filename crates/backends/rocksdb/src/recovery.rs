@@ -103,7 +103,7 @@ fn check_ours(data: &Path) -> Result<()> {
     }
 }
 
-/// Cuts torn ends off the manifest and the log, and refuses what is damaged.
+/// Cuts torn ends off the manifest and the log, puts right what a failed write left, and refuses what is damaged.
 fn settle(config: &RocksDbConfig, data: &Path, session: Option<&Session>) -> Result<()> {
     if let Some(cut) = manifest::torn_end(data, session)? {
         wal::cut(&[cut])?;
@@ -111,9 +111,13 @@ fn settle(config: &RocksDbConfig, data: &Path, session: Option<&Session>) -> Res
     if is_clean(session) {
         return Ok(());
     }
-    match look_at_log(config, data)? {
-        Log::Torn(cuts) => wal::cut(&cuts),
-        _ => Ok(()),
+    loop {
+        match look_at_log(config, data)? {
+            Log::Torn(cuts) => return wal::cut(&cuts),
+            // Each opening may have left one, and each that is put right is none any more.
+            Log::Abandoned(abandoned) => abandoned.mend()?,
+            Log::Whole | Log::Damaged { .. } => return Ok(()),
+        }
     }
 }
 
@@ -126,12 +130,16 @@ fn look_at_log(config: &RocksDbConfig, data: &Path) -> Result<Log> {
     // Most logs are whole from the first file on. Else a file may be missing because it is not needed any more, and only
     // RocksDB knows which are.
     let mut log = wal::examine(data, 0)?;
-    if log != Log::Whole {
-        let settings = Settings::new(config, Creation::Refuse)?.tolerant();
+    if !matches!(log, Log::Whole | Log::Abandoned(_)) {
+        let settings = Settings::new(config, Creation::Refuse)?.without_log();
         let oldest = oldest_log(&view_files(&settings, data)?)?;
-        log = wal::examine(data, oldest)?;
+        log = check_log(wal::examine(data, oldest)?)?;
     }
-    check_log(log)
+    if matches!(log, Log::Torn(_)) {
+        let settings = Settings::new(config, Creation::Refuse)?.up_to_damage();
+        view_files(&settings, data)?;
+    }
+    Ok(log)
 }
 
 /// # Errors
@@ -147,3 +155,6 @@ pub(crate) fn check_log(log: Log) -> Result<Log> {
     .with("file", file.display())
     .with("offset_bytes", offset))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,12 @@
 //! of them go on behind a page of zeros as if nothing had stood there. So the log is examined here first: sequence
 //! numbers must be without a gap, and the [`Mark`]s of the batches behind a gap say whether what is missing was synced.
 //!
+//! A failed write leaves a torn end too, behind which RocksDB may have gone on: see [`abandoned`].
+//!
 //! What cannot be told from a torn end is damage to the last batches of the log, if none was written after they had been
 //! synced. After a clean end there is no such doubt: see [`session`](crate::session).
 
+mod abandoned;
 mod crc32c;
 pub(crate) mod manifest;
 mod reader;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use stead_core::Result;
 use stead_embedded::file_error;
 
+use abandoned::{Abandoned, End};
 pub(crate) use reader::Mark;
 use reader::{Batch, Broken, Reader, Record, batches_after};
 
@@ -30,6 +34,8 @@ pub(crate) enum Log {
     Whole,
     /// Nothing synced is lost, but the files have to be cut to these lengths.
     Torn(Vec<Cut>),
+    /// Every batch is there, and behind those of one file what is left of a write that failed.
+    Abandoned(Abandoned),
     /// Something is missing before the batches of this file: either they follow on files that are not needed any more, or
     /// on one that is lost.
     Damaged {
@@ -70,7 +76,18 @@ pub(crate) fn examine(data: &Path, oldest: u64) -> Result<Log> {
         oldest,
     };
     for (index, file) in files.iter().enumerate() {
-        let Some(offset) = chain.follow(file) else {
+        let (good, last_sequence) = chain.follow(file);
+        match abandoned::end(
+            file,
+            good.unwrap_or(file.bytes.len()),
+            last_sequence,
+            files.get(index + 1),
+        ) {
+            End::Abandoned(abandoned) => return Ok(Log::Abandoned(abandoned)),
+            End::Settled => continue,
+            End::Unknown => {}
+        }
+        let Some(offset) = good else {
             continue;
         };
         let behind = batches_after(&file.bytes, offset).chain(
@@ -158,38 +175,38 @@ struct Chain {
 }
 
 impl Chain {
-    /// Goes through a file. Returns the end of the good part if there is a bad one.
-    fn follow(&mut self, file: &LogFile) -> Option<usize> {
+    /// Goes through a file. Returns the end of the good part if there is a bad one, and the sequence number of the last
+    /// batch in the good part.
+    fn follow(&mut self, file: &LogFile) -> (Option<usize>, Option<u64>) {
+        let before = self.before.replace((file.number, file.bytes.len()));
+        let mut last_sequence = None;
         let mut reader = Reader::new(&file.bytes);
         loop {
             let good = reader.position();
             match reader.next() {
-                Ok(Some(record)) if self.fits(&record) => self.take(&record),
-                Ok(None) => break,
+                Ok(Some(record)) if self.fits(&record, before) => {
+                    if let Record::Batch(batch) = record {
+                        last_sequence = Some(batch.sequence);
+                        self.next_sequence = Some(batch.next_sequence());
+                    }
+                }
+                Ok(None) => return (None, last_sequence),
                 Err(Broken) => {
                     self.next_sequence = self.next_sequence.or_else(|| reader.begun_sequence());
-                    return Some(good);
+                    return (Some(good), last_sequence);
                 }
-                Ok(Some(_)) => return Some(good),
+                Ok(Some(_)) => return (Some(good), last_sequence),
             }
         }
-        self.before = Some((file.number, file.bytes.len()));
-        None
     }
 
-    fn fits(&self, record: &Record) -> bool {
-        match (record, self.before) {
+    fn fits(&self, record: &Record, before: Option<(u64, usize)>) -> bool {
+        match (record, before) {
             (Record::Batch(batch), _) => self.next_sequence.is_none_or(|next| next == batch.sequence),
             (Record::Predecessor(said), Some((number, length))) => {
                 said.number == number && said.size_bytes == length as u64
             }
             (Record::Predecessor(said), None) => said.number < self.oldest,
-        }
-    }
-
-    fn take(&mut self, record: &Record) {
-        if let Record::Batch(batch) = record {
-            self.next_sequence = Some(batch.next_sequence());
         }
     }
 
@@ -204,4 +221,4 @@ impl Chain {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@
 
 use super::crc32c;
 
-const BLOCK: usize = 32 << 10;
+pub(super) const BLOCK: usize = 32 << 10;
 const HEADER: usize = 7;
 
 const FULL: u8 = 1;
@@ -75,16 +75,33 @@ impl Batch {
 pub(super) struct Predecessor {
     pub(super) number: u64,
     pub(super) size_bytes: u64,
+    /// The sequence number of its last batch, or 0 if it has none.
+    pub(super) last_sequence: u64,
 }
 
 impl Predecessor {
     fn decode(payload: &[u8]) -> Option<Self> {
         let (number, rest) = payload.split_first_chunk::<8>()?;
-        let (size_bytes, _) = rest.split_first_chunk::<8>()?;
+        let (size_bytes, rest) = rest.split_first_chunk::<8>()?;
+        let (last_sequence, _) = rest.split_first_chunk::<8>()?;
         Some(Predecessor {
             number: u64::from_le_bytes(*number),
             size_bytes: u64::from_le_bytes(*size_bytes),
+            last_sequence: u64::from_le_bytes(*last_sequence),
         })
+    }
+
+    /// The whole record, header and payload.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut covered = vec![PREDECESSOR];
+        for number in [self.number, self.size_bytes, self.last_sequence] {
+            covered.extend(number.to_le_bytes());
+        }
+        let length = u16::try_from(covered.len() - 1).unwrap_or(u16::MAX);
+        let mut record = crc32c::masked(&covered).to_le_bytes().to_vec();
+        record.extend(length.to_le_bytes());
+        record.extend(covered);
+        record
     }
 }
 

@@ -6,7 +6,7 @@ const BLOCK: usize = 32 << 10;
 
 /// Writes a log file as RocksDB does.
 #[derive(Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
     fn physical(&mut self, kind: u8, payload: &[u8]) {
@@ -41,7 +41,7 @@ impl Writer {
     }
 
     /// A batch with one write of `size` bytes.
-    fn batch(mut self, sequence: u64, synced: u64, size: usize) -> Self {
+    pub(crate) fn batch(mut self, sequence: u64, synced: u64, size: usize) -> Self {
         let mut payload = sequence.to_le_bytes().to_vec();
         payload.extend(1_u32.to_le_bytes());
         payload.extend([3, 8]);
@@ -51,10 +51,10 @@ impl Writer {
         self
     }
 
-    fn predecessor(mut self, number: u64, size_bytes: usize) -> Self {
+    pub(crate) fn predecessor(mut self, number: u64, size_bytes: usize, last_sequence: u64) -> Self {
         let mut payload = number.to_le_bytes().to_vec();
         payload.extend((size_bytes as u64).to_le_bytes());
-        payload.extend([0; 8]);
+        payload.extend(last_sequence.to_le_bytes());
         self.physical(130, &payload);
         self
     }
@@ -109,7 +109,7 @@ fn sound_logs_are_whole_whatever_the_lengths() {
     ] {
         let first = new().batch(1, 0, size).batch(2, 1, size).batch(3, 2, 5);
         let second = new()
-            .predecessor(4, first.0.len())
+            .predecessor(4, first.0.len(), 3)
             .batch(4, 3, size)
             .batch(5, 4, size);
         let place = Place::new(&[(4, &first), (6, &second), (9, &new())]);
@@ -194,7 +194,10 @@ fn lost_end_of_a_file_takes_the_later_files_along() {
 
 #[test]
 fn file_that_is_missing_is_missed_unless_it_is_not_needed() {
-    let (first, third) = (new().batch(1, 0, 50), new().predecessor(5, 100).batch(3, 0, 50));
+    let (first, third) = (
+        new().batch(1, 0, 50),
+        new().predecessor(5, 100, 2).batch(3, 0, 50),
+    );
     let place = Place::new(&[(4, &first), (6, &third)]);
     assert_eq!(place.examine(0), place.cuts(&[(6, 0)]));
     // RocksDB removes the newest of several first.
@@ -202,7 +205,7 @@ fn file_that_is_missing_is_missed_unless_it_is_not_needed() {
     assert_eq!(Place::new(&[(6, &third)]).examine(6), Log::Whole);
     let place = Place::new(&[(6, &third)]);
     assert_eq!(place.examine(5), place.cuts(&[(6, 0)]));
-    let synced = new().predecessor(5, 100).batch(3, 2, 50);
+    let synced = new().predecessor(5, 100, 2).batch(3, 2, 50);
     assert!(Place::new(&[(4, &first), (6, &synced)]).is_damaged(0));
 }
 
