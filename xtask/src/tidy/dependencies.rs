@@ -40,7 +40,13 @@ const BACKENDS: &[&str] = &[
 ];
 
 /// For tests and tools only, on no floor.
-const TOOLS: &[&str] = &["stead-benches", "stead-conformance", "stead-lab", "xtask"];
+const TOOLS: &[&str] = &[
+    "stead-benches",
+    "stead-conformance",
+    "stead-lab",
+    "stead-servers",
+    "xtask",
+];
 
 /// What a crate must not pull in, whatever the way.
 const KEPT_OUT: &[(&[&str], &[&str])] = &[

@@ -63,7 +63,7 @@ fn attribute(lines: &[&str]) -> String {
 fn each_source(check: impl Fn(&Path, &str) -> Vec<String>) -> Result<Vec<String>> {
     let root = root();
     let mut findings = Vec::new();
-    for top in ["benches", "crates", "examples", "fuzz", "lab", "xtask"] {
+    for top in ["benches", "crates", "examples", "fuzz", "lab", "servers", "xtask"] {
         let mut waiting = vec![root.join(top)];
         while let Some(folder) = waiting.pop() {
             if !folder.is_dir() {

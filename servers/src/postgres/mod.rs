@@ -1,0 +1,12 @@
+//! PostgreSQL.
+
+mod options;
+mod server;
+mod shared_memory;
+mod template;
+
+pub use options::{PostgresOptions, SynchronousCommit};
+pub use server::PostgresServer;
+pub(crate) use server::{USER, psql};
+pub(crate) use shared_memory::remove as remove_shared_memory;
+pub(crate) use template::programs;
