@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stead_core::{
-    Backend, Capabilities, CheckReport, Cursor, Entry, Key, Layer, Outcome, Read, Reply, Result, Scan,
-    Snapshot, Stats, WatchSpec, Watcher, WriteBatch,
+    Backend, Capabilities, CheckReport, Cursor, Entry, Key, KeyRange, Layer, Outcome, Partition, Read, Reply,
+    Result, Scan, Snapshot, Stats, WatchSpec, Watcher, WriteBatch,
 };
 
 /// A layer that forwards everything: the least that a layer does, for running the suite through one and for measuring
@@ -46,6 +46,10 @@ impl Read for PassThrough {
 
     fn scan<'a>(&'a self, scan: &Scan) -> Result<Box<dyn Cursor + 'a>> {
         self.0.scan(scan)
+    }
+
+    fn partitions<'a>(&'a self, range: &KeyRange, limit: usize) -> Reply<'a, Vec<Partition>> {
+        self.0.partitions(range, limit)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Capabilities, Cursor, Entry, Key, Outcome, Partition, Reply, Result, Revision, Scan, WatchSpec, Watcher,
-    WriteBatch,
+    Capabilities, Cursor, Entry, Key, KeyRange, Outcome, Partition, ReadExt, Reply, Result, Revision, Scan,
+    WatchSpec, Watcher, WriteBatch,
 };
 
 /// Reading. Entries past their deadline are never seen.
@@ -31,6 +31,32 @@ pub trait Read: Send + Sync {
     ///
     /// `Unsupported` for a direction or reach that the backend does not declare.
     fn scan<'a>(&'a self, scan: &Scan) -> Result<Box<dyn Cursor + 'a>>;
+
+    /// The partitions in `range` that hold a visible entry, in order, at most `limit` of them: how one finds everything
+    /// where a scan may not go over partitions. Costs one short scan each, whatever they hold. Each is looked at in an
+    /// instant of its own, but for a snapshot.
+    ///
+    /// What is given here scans over partitions. A backend that declares that it cannot has its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Read::get).
+    fn partitions<'a>(&'a self, range: &KeyRange, limit: usize) -> Reply<'a, Vec<Partition>> {
+        let mut rest = range.clone();
+        Reply::pending(async move {
+            let mut partitions = Vec::new();
+            while partitions.len() < limit && !rest.is_empty() {
+                let scan = Scan::new(rest.clone()).keys_only().limit(1).page_size(1);
+                let Some(first) = self.collect(&scan).await?.pop() else {
+                    break;
+                };
+                let partition = first.key.partition();
+                rest = rest.after_partition(&partition);
+                partitions.push(partition);
+            }
+            Ok(partitions)
+        })
+    }
 }
 
 /// A read view at one revision per partition. Writers do not wait for it, and it never sees half a batch.

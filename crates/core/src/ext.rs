@@ -72,29 +72,6 @@ pub trait ReadExt: Read {
             }
         })
     }
-
-    /// The partitions in `range` that hold a visible entry, in order, at most `limit` of them. Costs one short scan
-    /// each, whatever they hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`Read::scan`].
-    fn partitions<'a>(&'a self, range: &KeyRange, limit: usize) -> Reply<'a, Vec<Partition>> {
-        let mut rest = range.clone();
-        Reply::pending(async move {
-            let mut partitions = Vec::new();
-            while partitions.len() < limit && !rest.is_empty() {
-                let scan = Scan::new(rest.clone()).keys_only().limit(1).page_size(1);
-                let Some(first) = self.collect(&scan).await?.pop() else {
-                    break;
-                };
-                let partition = first.key.partition();
-                rest = rest.after_partition(&partition);
-                partitions.push(partition);
-            }
-            Ok(partitions)
-        })
-    }
 }
 
 impl<T: Read + ?Sized> ReadExt for T {}

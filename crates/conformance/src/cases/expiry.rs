@@ -12,7 +12,7 @@ cases![
     expired_hidden_from_scan_and_count: TTL,
     expired_hidden_from_reverse_scan: TTL + REVERSE,
     expired_does_not_use_up_a_limit: TTL,
-    expired_hidden_from_partitions: TTL + STORE_ORDER,
+    expired_hidden_from_partitions: TTL,
     expired_is_absent_to_conditions: TTL,
     cas_on_expired_is_missing: TTL,
     expired_hidden_from_count_condition: TTL + COUNTS,

@@ -15,8 +15,8 @@ cases![
     count_reaches_no_other_partition: COUNTS,
     scan_over_partitions_in_order: STORE_ORDER,
     reverse_scan_over_partitions: STORE_ORDER + REVERSE,
-    partitions_are_listed: STORE_ORDER,
-    emptied_partition_is_not_listed: STORE_ORDER,
+    partitions_are_listed,
+    emptied_partition_is_not_listed,
     many_partitions,
     watch_of_a_partition_sees_no_other: WATCH,
 ];

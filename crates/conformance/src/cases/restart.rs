@@ -30,7 +30,7 @@ cases![
     compaction_is_told_after_restart: PERSISTENCE + WATCH + SHORT_LOG,
     many_restarts: PERSISTENCE,
     restart_without_writes_changes_nothing: PERSISTENCE,
-    partitions_survive_restart: PERSISTENCE + STORE_ORDER,
+    partitions_survive_restart: PERSISTENCE,
     check_passes_after_restart: PERSISTENCE,
     places_are_apart,
 ];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 use stead_core::kit::{LogWatcher, admit_keys, admit_scan, admit_watch};
 use stead_core::{
-    Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, Outcome, Read, Reply, Result, Scan,
-    Snapshot, Stats, WatchFrom, WatchSpec, Watcher, WriteBatch,
+    Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, KeyRange, Outcome, Partition, Read,
+    Reply, Result, Scan, Snapshot, Stats, WatchFrom, WatchSpec, Watcher, WriteBatch,
 };
 
 use super::cursor::Paging;
@@ -102,7 +102,7 @@ impl Session {
             spec = spec.after(stead_core::Revision::new(after));
         }
         if faults.has(Fault::WatchIgnoresRange) {
-            spec.range = stead_core::KeyRange::all();
+            spec.range = KeyRange::all();
         }
         let source = Arc::new(Source::new(Arc::clone(self)));
         Ok(Box::new(LogWatcher::new(source, &spec)?))
@@ -203,6 +203,14 @@ impl Read for Reference {
             let state = session.state()?;
             Ok(page(&session.view(&state, Reader::Scan)))
         })))
+    }
+
+    fn partitions<'a>(&'a self, range: &KeyRange, limit: usize) -> Reply<'a, Vec<Partition>> {
+        let list = || {
+            let state = self.0.state()?;
+            Ok(self.0.view(&state, Reader::Scan).partitions(range, limit))
+        };
+        list().map_err(|error: Error| error.during("partitions")).into()
     }
 }
 

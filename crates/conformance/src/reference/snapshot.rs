@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stead_core::kit::{admit_keys, admit_scan};
-use stead_core::{Cursor, Entry, Key, Partition, Read, Reply, Result, Revision, Scan, Snapshot};
+use stead_core::{Cursor, Entry, Key, KeyRange, Partition, Read, Reply, Result, Revision, Scan, Snapshot};
 
 use super::cursor::Paging;
 use super::entries::Entries;
@@ -63,6 +63,11 @@ impl Read for Frozen {
         Ok(Box::new(Paging::new(scan, faults, move |page| {
             self.look(|view| page(view))
         })))
+    }
+
+    fn partitions<'a>(&'a self, range: &KeyRange, limit: usize) -> Reply<'a, Vec<Partition>> {
+        let partitions = self.look(|view| view.partitions(range, limit));
+        partitions.map_err(|error| error.during("partitions")).into()
     }
 }
 

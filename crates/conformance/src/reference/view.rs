@@ -1,7 +1,7 @@
 //! Looking at the entries at one instant.
 
 use stead_core::kit::Lookup;
-use stead_core::{Direction, Entry, Key, KeyRange, Result, Revision, Timestamp};
+use stead_core::{Direction, Entry, Key, KeyRange, Partition, Result, Revision, Timestamp};
 
 use super::entries::{Entries, Stored};
 use super::faults::{Fault, Faults};
@@ -51,6 +51,17 @@ impl<'a> View<'a> {
             return Box::new(stored.rev().filter(move |(key, _)| key.as_bytes() != start));
         }
         Box::new(stored.rev())
+    }
+
+    /// The first partitions with visible entries in `range`.
+    pub(super) fn partitions(&self, range: &KeyRange, limit: usize) -> Vec<Partition> {
+        let mut partitions: Vec<Partition> = self
+            .range(range, Direction::Forward)
+            .map(|(key, _)| key.partition())
+            .collect();
+        partitions.dedup();
+        partitions.truncate(limit);
+        partitions
     }
 
     /// What is stored in `range`, visible or not.
