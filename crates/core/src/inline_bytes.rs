@@ -115,7 +115,15 @@ fn word_at(bytes: &[u8], from: usize) -> u64 {
 impl From<&[u8]> for InlineBytes {
     #[inline]
     fn from(bytes: &[u8]) -> Self {
-        InlineBytes::concat(&[bytes])
+        if bytes.len() > INLINE {
+            return InlineBytes::Heap(bytes.into());
+        }
+        let mut buffer = Buffer([0; INLINE]);
+        push_words(&mut buffer, 0, bytes);
+        InlineBytes::Inline {
+            buffer,
+            len: Length::ZERO.plus(bytes.len()),
+        }
     }
 }
 

@@ -87,3 +87,18 @@ fn malformed_encodings_are_corrupt() {
         );
     }
 }
+
+#[test]
+fn separator_is_found_wherever_it_is() {
+    for length in 1..=Partition::MAX_BYTES {
+        // Neighbours of zero in one way or another.
+        for byte in [0x01, 0x7F, 0x80, 0xFF] {
+            for path in [&b""[..], b"\0", b"\x01\0\x80"] {
+                let key = key(&vec![byte; length], path);
+                let back = Key::from_encoded(key.as_bytes()).unwrap();
+                assert_eq!(back.partition_bytes().len(), length);
+                assert_eq!(back.path(), path);
+            }
+        }
+    }
+}

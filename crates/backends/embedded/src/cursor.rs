@@ -5,8 +5,9 @@ use std::sync::Arc;
 use stead_core::{Cursor, Direction, Page, Reply, Result, Scan};
 
 use crate::Engine;
+use crate::page::PageWanted;
 use crate::shared::Shared;
-use crate::view::{Held, PageWanted};
+use crate::view::Held;
 
 /// Where a scan reads: the live store, whose every page is of its own instant, or a snapshot.
 pub(crate) trait Origin: Send + Sync {

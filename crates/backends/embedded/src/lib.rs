@@ -20,6 +20,7 @@ mod group;
 mod log;
 mod open;
 mod options;
+mod page;
 mod planted;
 mod queue;
 mod shared;

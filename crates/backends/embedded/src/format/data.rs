@@ -2,6 +2,7 @@
 
 use stead_core::{Entry, Error, Result, Revision, Timestamp};
 
+use super::checksums::{Checksums, LONG_BYTES};
 use super::{RECORD_VERSION, Reader, checksum};
 
 const HAS_DEADLINE: u8 = 0x01;
@@ -22,10 +23,30 @@ impl<'a> DataRecord<'a> {
     /// `Corrupt` when these are not the bytes that were written there.
     #[inline]
     pub(crate) fn decode(key: &[u8], bytes: &'a [u8]) -> Result<Self> {
-        Self::parse(key, bytes).ok_or_else(|| refused(bytes))
+        let parsed = Self::parse(bytes)
+            .filter(|(record, header, stored)| *stored == checksum(&[key, header, record.value]));
+        parsed.map(|(record, ..)| record).ok_or_else(|| refused(bytes))
     }
 
-    fn parse(key: &[u8], bytes: &'a [u8]) -> Option<Self> {
+    /// As [`decode`](DataRecord::decode), for a reader of many records: what it gives is to be trusted only once
+    /// `checksums` were compared.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when these, or those before, are not the bytes that were written there.
+    #[inline]
+    pub(crate) fn decode_for(checksums: &mut Checksums, key: &[u8], bytes: &'a [u8]) -> Result<Self> {
+        if bytes.len() >= LONG_BYTES {
+            return Self::decode(key, bytes);
+        }
+        let (record, header, stored) = Self::parse(bytes).ok_or_else(|| refused(bytes))?;
+        checksums.add([key, header, record.value], stored)?;
+        Ok(record)
+    }
+
+    /// The record, the bytes in front of its checksum, and the checksum, which is not compared.
+    #[inline]
+    fn parse(bytes: &'a [u8]) -> Option<(Self, &'a [u8], u32)> {
         let mut reader = Reader::new(bytes);
         let tag = reader.u8()?;
         if tag & !HAS_DEADLINE != RECORD_VERSION {
@@ -38,13 +59,12 @@ impl<'a> DataRecord<'a> {
             (Some(Timestamp::from_millis(reader.u64()?)), 17)
         };
         let stored = reader.u32()?;
-        let value = reader.rest();
-        let wanted = checksum(&[key, bytes.get(..header_bytes)?, value]);
-        (stored == wanted && deadline != Some(Timestamp::MAX)).then_some(DataRecord {
+        let record = DataRecord {
             revision,
             deadline,
-            value,
-        })
+            value: reader.rest(),
+        };
+        (deadline != Some(Timestamp::MAX)).then_some((record, bytes.get(..header_bytes)?, stored))
     }
 
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
@@ -63,9 +83,13 @@ fn refused(bytes: &[u8]) -> Error {
             Error::corrupt("an entry was written by a newer format; use a newer version of the program")
                 .with("record_version", tag >> 4)
         }
-        _ => Error::corrupt("an entry is not what was written; restore it from a backup and check the disk")
-            .with("record_bytes", bytes.len()),
+        _ => damaged().with("record_bytes", bytes.len()),
     }
+}
+
+#[cold]
+pub(super) fn damaged() -> Error {
+    Error::corrupt("an entry is not what was written; restore it from a backup and check the disk")
 }
 
 /// The record of an entry under `key`.
@@ -161,6 +185,34 @@ mod tests {
                 prop_assert!(DataRecord::decode(b"p\0key", &bytes[..length]).is_err(), "length {}", length);
             }
             prop_assert!(DataRecord::decode(b"p\0kex", &bytes).is_err());
+        }
+
+        /// Records before and behind the damaged one, and so long ones that some are in strings of their own.
+        #[test]
+        fn every_flipped_bit_is_found_among_many(
+            mut values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..6),
+            long in 0..4 * LONG_BYTES,
+            deadline in proptest::option::of(0..u64::MAX),
+        ) {
+            values.push(vec![7; long]);
+            let deadline = deadline.map(Timestamp::from_millis);
+            let records: Vec<_> = values
+                .iter()
+                .map(|value| encode_data(b"p\0key", &DataRecord { revision: Revision::new(77), deadline, value }))
+                .collect();
+            let sound = |records: &[Vec<u8>]| {
+                let mut checksums = Checksums::for_about(2);
+                let read = |record: &Vec<u8>| DataRecord::decode_for(&mut checksums, b"p\0key", record).map(drop);
+                records.iter().try_for_each(read).and_then(|()| checksums.compare()).is_ok()
+            };
+            prop_assert!(sound(&records));
+            for (index, record) in records.iter().enumerate() {
+                for bit in 0..record.len().min(64) * 8 {
+                    let mut flipped = records.clone();
+                    flipped[index][bit / 8] ^= 1 << (bit % 8);
+                    prop_assert!(!sound(&flipped), "bit {}", bit);
+                }
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The bytes on disk, as docs/src/formats/embedded.md describes them. Nothing else reads or writes record bytes.
 
 mod changes;
+mod checksums;
 mod data;
 mod header;
 mod reader;
 mod request;
 
 pub(crate) use changes::{change_key, change_key_revision, decode_changes, encode_changes};
+pub(crate) use checksums::Checksums;
 pub(crate) use data::{DataRecord, data_record_bytes, encode_data};
 pub(crate) use header::{HEADER_KEY, Header};
 pub(crate) use reader::Reader;
