@@ -106,8 +106,8 @@ pub trait Engine: Send + Sync + 'static {
     }
 
     /// Releases files and locks, so that the same path can be opened at once. All views of the store have been dropped
-    /// by then, unless a read takes longer than [`Embedded`](crate::Embedded) waits for; what such a read meets after
-    /// this is a `Closed` error.
+    /// by then, unless a read takes longer than [`Embedded`](crate::Embedded) waits for; such a read gets what the engine
+    /// still has of the view in memory, or else a `Closed` error.
     ///
     /// # Errors
     ///

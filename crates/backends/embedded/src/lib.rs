@@ -10,6 +10,7 @@
 mod check;
 mod commit;
 mod committer;
+mod config;
 mod counters;
 mod cursor;
 mod directory;
@@ -32,6 +33,7 @@ mod url;
 mod view;
 mod write_set;
 
+pub use config::{EngineConfig, open_store};
 pub use directory::{DirectoryLock, StoreDirectory, file_error, locked_error};
 pub use engine::{Engine, Keyspace, View, Visit};
 pub use options::EmbeddedOptions;

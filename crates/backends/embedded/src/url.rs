@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stead_core::{Backend, Durability, Error, Reply, Result, StoreUrl};
 use tokio::sync::oneshot;
 
-use crate::{Embedded, EmbeddedOptions, Engine};
+use crate::{EmbeddedOptions, EngineConfig, open_store};
 
 impl EmbeddedOptions {
     /// Takes the settings that all embedded stores share out of a URL such as
@@ -55,43 +55,35 @@ fn parse_durability(text: &str) -> Result<Durability> {
     }
 }
 
-/// What the store at `url` is opened with: `configure` takes the options of the engine, and the shared ones come after.
-/// Touches no file.
+/// What the store at `url` is opened with: the engine takes its options, and the shared ones come after. Touches no file.
 ///
 /// # Errors
 ///
 /// `Invalid` for a URL without a path, unknown options and malformed values.
-pub fn parse_url<C>(
-    mut url: StoreUrl,
-    configure: impl FnOnce(&mut StoreUrl) -> Result<C>,
-) -> Result<(C, EmbeddedOptions)> {
+pub fn parse_url<C: EngineConfig>(mut url: StoreUrl) -> Result<(C, EmbeddedOptions)> {
     let scheme = url.scheme();
     if url.place().is_empty() {
         let message = format!("the URL names no directory; write {scheme}:./data");
         return Err(Error::invalid(message));
     }
-    let config = configure(&mut url)?;
+    let config = C::from_url(&mut url)?;
     let options = EmbeddedOptions::from_url(&mut url)?;
     url.finish()?;
     Ok((config, options))
 }
 
-/// Opens the store at `url` on a thread of its own: `open` opens what [`parse_url`] makes of it.
+/// Opens the store at `url` on a thread of its own.
 ///
 /// # Errors
 ///
-/// As [`parse_url`] and `open`; `Unavailable` when the system gives no thread.
+/// As [`parse_url`] and [`open_store`]; `Unavailable` when the system gives no thread.
 ///
 /// # Cancellation
 ///
 /// Dropping the reply drops the store as soon as it is open.
-pub fn open_url<C: Send + 'static, E: Engine>(
-    url: StoreUrl,
-    configure: impl FnOnce(&mut StoreUrl) -> Result<C>,
-    open: fn(&C, EmbeddedOptions) -> Result<Arc<Embedded<E>>>,
-) -> Reply<'static, Arc<dyn Backend>> {
-    match parse_url(url, configure) {
-        Ok((config, options)) => off_thread(move || Ok(open(&config, options)? as Arc<dyn Backend>)),
+pub fn open_url<C: EngineConfig>(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
+    match parse_url::<C>(url) {
+        Ok((config, options)) => off_thread(move || Ok(open_store(&config, options)? as Arc<dyn Backend>)),
         Err(error) => Reply::fail(error.during("open")),
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use stead_core::{Error, Result};
+use stead_core::{Error, Result, StoreUrl};
+use stead_embedded::EngineConfig;
+
+use crate::FjallEngine;
 
 /// The least that fjall takes as the bound on its journals.
 const LEAST_JOURNAL_BYTES: u64 = 64 << 20;
@@ -132,18 +135,6 @@ impl FjallConfig {
         self
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn cache_bytes(&self) -> u64 {
-        self.cache_bytes
-    }
-
-    pub(crate) fn compression(&self) -> Compression {
-        self.compression
-    }
-
     pub(crate) fn write_buffer_bytes(&self) -> u64 {
         self.write_buffer_bytes.max(LEAST_WRITE_BUFFER_BYTES)
     }
@@ -151,9 +142,42 @@ impl FjallConfig {
     pub(crate) fn journal_bytes(&self) -> u64 {
         self.journal_bytes.max(LEAST_JOURNAL_BYTES)
     }
+}
 
-    pub(crate) fn is_read_only(&self) -> bool {
+impl EngineConfig for FjallConfig {
+    type Engine = FjallEngine;
+
+    fn from_url(url: &mut StoreUrl) -> Result<Self> {
+        let mut config = FjallConfig::new(url.place());
+        if let Some(size_bytes) = url.take_bytes("cache")? {
+            config.cache_bytes = size_bytes;
+        }
+        if let Some(compression) = url.take_as("compression", Compression::parse)? {
+            config.compression = compression;
+        }
+        if let Some(size_bytes) = url.take_bytes("write_buffer")? {
+            config.write_buffer_bytes = size_bytes;
+        }
+        if let Some(size_bytes) = url.take_bytes("journal")? {
+            config.journal_bytes = size_bytes;
+        }
+        Ok(config)
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    fn reading_only(self) -> Result<Self> {
+        Ok(self.read_only())
+    }
+
+    fn open_engine(&self) -> Result<FjallEngine> {
+        FjallEngine::open(self)
     }
 }
 

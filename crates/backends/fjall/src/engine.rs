@@ -71,8 +71,8 @@ impl FjallEngine {
     ///
     /// As [`open`](crate::open).
     pub fn open(config: &FjallConfig) -> Result<Self> {
-        let directory = StoreDirectory::new(config.path(), "fjall", "state.fjall");
-        let read_only = config.is_read_only();
+        let directory = StoreDirectory::new(&config.path, "fjall", "state.fjall");
+        let read_only = config.read_only;
         directory.prepare(!read_only)?;
         let lock = directory.lock(read_only)?;
         if !read_only {
@@ -118,23 +118,23 @@ fn open_files(config: &FjallConfig, data: &Path) -> Result<Open> {
     let found = if is_empty(data)? {
         None
     } else {
-        Some(recovery::before_open(config.path(), data, config.is_read_only())?)
+        Some(recovery::before_open(&config.path, data, config.read_only)?)
     };
-    if config.is_read_only() {
+    if config.read_only {
         return open_database(config, data, found.as_ref());
     }
-    let record = closed::remove(config.path())?;
+    let record = closed::remove(&config.path)?;
     let opened = error::guarded(|| open_database(config, data, found.as_ref()));
     if opened.is_err() {
-        record.put_back(config.path());
+        record.put_back(&config.path);
     }
     opened
 }
 
 fn open_database(config: &FjallConfig, data: &Path, found: Option<&recovery::Found>) -> Result<Open> {
-    let workers = if config.is_read_only() { 0 } else { WORKERS };
+    let workers = if config.read_only { 0 } else { WORKERS };
     let database = Database::builder(data)
-        .cache_size(config.cache_bytes())
+        .cache_size(config.cache_bytes)
         .journal_compression(CompressionType::None)
         .max_journaling_size(config.journal_bytes())
         .worker_threads_unchecked(workers)
@@ -160,7 +160,7 @@ fn make(config: &FjallConfig, database: Database, data: &Path) -> Result<Open> {
         let options = KeyspaceCreateOptions::default()
             // The size is looked after here, so that it can be another one the next time.
             .max_memtable_size(u64::MAX);
-        match config.compression() {
+        match config.compression {
             Compression::None => options.data_block_compression_policy(CompressionPolicy::disabled()),
             Compression::Lz4 => options,
         }

@@ -73,16 +73,7 @@ use stead_core::{Backend, Reply, Result, StoreUrl};
 /// - `Unavailable`: another process or another handle has it open, the path may not be written, or the disk failed.
 /// - `Corrupt`: the files are damaged, are no store, or were written by a newer format.
 pub fn open(config: &FjallConfig, options: EmbeddedOptions) -> Result<Arc<Embedded<FjallEngine>>> {
-    let read_only = config.is_read_only() || options.is_read_only();
-    let options = if read_only { options.read_only() } else { options };
-    let config = if read_only {
-        config.clone().read_only()
-    } else {
-        config.clone()
-    };
-    let path = config.path().display().to_string();
-    let engine = FjallEngine::open(&config)?;
-    Embedded::open(engine, options).map_err(|error| error.with("path", path).during("open"))
+    stead_embedded::open_store(config, options)
 }
 
 /// Opens the store at a URL such as `fjall:./data?durability=durable&cache=256MiB`, on a thread of its own.
@@ -100,7 +91,7 @@ pub fn open(config: &FjallConfig, options: EmbeddedOptions) -> Result<Arc<Embedd
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    stead_embedded::open_url(url, configure, open)
+    stead_embedded::open_url::<FjallConfig>(url)
 }
 
 /// What [`open_url`] opens `url` with. Touches no file.
@@ -109,22 +100,5 @@ pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
 ///
 /// `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn parse_url(url: StoreUrl) -> Result<(FjallConfig, EmbeddedOptions)> {
-    stead_embedded::parse_url(url, configure)
-}
-
-fn configure(url: &mut StoreUrl) -> Result<FjallConfig> {
-    let mut config = FjallConfig::new(url.place());
-    if let Some(size_bytes) = url.take_bytes("cache")? {
-        config = config.with_cache_bytes(size_bytes);
-    }
-    if let Some(compression) = url.take_as("compression", Compression::parse)? {
-        config = config.with_compression(compression);
-    }
-    if let Some(size_bytes) = url.take_bytes("write_buffer")? {
-        config = config.with_write_buffer_bytes(size_bytes);
-    }
-    if let Some(size_bytes) = url.take_bytes("journal")? {
-        config = config.with_journal_bytes(size_bytes);
-    }
-    Ok(config)
+    stead_embedded::parse_url(url)
 }

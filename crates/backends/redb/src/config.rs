@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use stead_core::{Result, StoreUrl};
+use stead_embedded::EngineConfig;
+
+use crate::RedbEngine;
+
 /// Where a store is and how redb treats it.
 ///
 /// ```
@@ -61,16 +66,32 @@ impl RedbConfig {
         self.read_only = true;
         self
     }
+}
 
-    pub(crate) fn path(&self) -> &Path {
+impl EngineConfig for RedbConfig {
+    type Engine = RedbEngine;
+
+    fn from_url(url: &mut StoreUrl) -> Result<Self> {
+        let mut config = RedbConfig::new(url.place());
+        if let Some(size_bytes) = url.take_bytes("cache")? {
+            config.cache_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        }
+        Ok(config)
+    }
+
+    fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn cache_bytes(&self) -> usize {
-        self.cache_bytes
+    fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only
+    fn reading_only(self) -> Result<Self> {
+        Ok(self.read_only())
+    }
+
+    fn open_engine(&self) -> Result<RedbEngine> {
+        RedbEngine::open(self)
     }
 }

@@ -45,15 +45,15 @@ impl RedbEngine {
     ///
     /// As [`open`](crate::open).
     pub fn open(config: &RedbConfig) -> Result<Self> {
-        let files = Files::in_directory(config.path());
+        let files = Files::in_directory(&config.path);
         error::guarded(|| Self::open_files(config, &files)).map_err(|error| error.during("open"))
     }
 
     fn open_files(config: &RedbConfig, files: &Files) -> Result<Self> {
-        files.directory.prepare(!config.is_read_only())?;
+        files.directory.prepare(!config.read_only)?;
         let mut builder = Builder::new();
-        builder.set_cache_size(config.cache_bytes());
-        let database = if config.is_read_only() {
+        builder.set_cache_size(config.cache_bytes);
+        let database = if config.read_only {
             let database = builder
                 .open_read_only(&files.data)
                 .map_err(|error| error::database(error, &files.data))?;
@@ -95,12 +95,12 @@ impl RedbEngine {
     ) -> Result<Self> {
         let open = || {
             let mut builder = Builder::new();
-            builder.set_cache_size(config.cache_bytes());
+            builder.set_cache_size(config.cache_bytes);
             let create = |builder: &Builder| {
-                let storage = storage().map_err(|cause| error::file(cause, config.path()))?;
+                let storage = storage().map_err(|cause| error::file(cause, &config.path))?;
                 Ok(builder.create_with_backend(storage))
             };
-            let database = open_writable(builder, config.path(), &create)?;
+            let database = open_writable(builder, &config.path, &create)?;
             Ok(RedbEngine {
                 database: Handle::Writable(database),
                 data_file: None,
@@ -204,7 +204,8 @@ impl Engine for RedbEngine {
 }
 
 impl RedbEngine {
-    /// Dropping a redb database closes it, whoever still holds views: those answer that it is closed.
+    /// Dropping a redb database closes it, whoever still holds views: those answer from its cache, or that
+    /// it is closed.
     fn release(&mut self) -> Result<()> {
         let database = std::mem::replace(&mut self.database, Handle::Closed);
         error::guarded(|| {

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use stead_core::{Error, Result};
+use stead_core::{Error, Result, StoreUrl};
+use stead_embedded::EngineConfig;
+
+use crate::RocksDbEngine;
 
 /// How RocksDB packs the blocks of its files. Files that are there already stay as they are until they are rewritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,28 +152,49 @@ impl RocksDbConfig {
         self
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(crate) fn max_open_files(&self) -> Option<u32> {
         self.max_open_files.map(|files| files.max(LEAST_OPEN_FILES))
-    }
-
-    pub(crate) fn cache_capacity(&self) -> usize {
-        self.cache_capacity
-    }
-
-    pub(crate) fn compression(&self) -> Compression {
-        self.compression
     }
 
     pub(crate) fn write_buffer_size(&self) -> usize {
         self.write_buffer_size.max(LEAST_WRITE_BUFFER)
     }
+}
 
-    pub(crate) fn is_read_only(&self) -> bool {
+impl EngineConfig for RocksDbConfig {
+    type Engine = RocksDbEngine;
+
+    fn from_url(url: &mut StoreUrl) -> Result<Self> {
+        let mut config = RocksDbConfig::new(url.place());
+        if let Some(size_bytes) = url.take_bytes("cache")? {
+            config.cache_capacity = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        }
+        if let Some(compression) = url.take_as("compression", Compression::parse)? {
+            config.compression = compression;
+        }
+        if let Some(files) = url.take_number("max_open_files")? {
+            config.max_open_files = Some(u32::try_from(files).unwrap_or(u32::MAX));
+        }
+        if let Some(size_bytes) = url.take_bytes("write_buffer")? {
+            config.write_buffer_size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        }
+        Ok(config)
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    fn reading_only(self) -> Result<Self> {
+        Ok(self.read_only())
+    }
+
+    fn open_engine(&self) -> Result<RocksDbEngine> {
+        RocksDbEngine::open(self)
     }
 }
 

@@ -40,8 +40,8 @@ impl RocksDbEngine {
     }
 
     fn open_files(config: &RocksDbConfig) -> Result<Self> {
-        let directory = StoreDirectory::new(config.path(), "rocksdb", "state.rocksdb");
-        let read_only = config.is_read_only();
+        let directory = StoreDirectory::new(&config.path, "rocksdb", "state.rocksdb");
+        let read_only = config.read_only;
         directory.prepare(!read_only)?;
         let lock = directory.lock(read_only)?;
         let session = SessionFile::new(directory.path());
@@ -102,7 +102,7 @@ impl RocksDbEngine {
     }
 
     fn release(&mut self) -> Result<()> {
-        let clean = !self.config.is_read_only() && !self.failed.load(Ordering::Relaxed);
+        let clean = !self.config.read_only && !self.failed.load(Ordering::Relaxed);
         let last = self.database.close(|db, parts| {
             let flushed = if clean {
                 flush(db, parts).map(Some)
@@ -172,7 +172,7 @@ impl Engine for RocksDbEngine {
     }
 
     fn commit(&self, writes: &WriteSet, sync: bool) -> Result<()> {
-        if self.config.is_read_only() {
+        if self.config.read_only {
             return Err(Error::unsupported("the store is open for reading only"));
         }
         let written = self
@@ -190,7 +190,7 @@ impl Engine for RocksDbEngine {
 
     fn check(&self) -> Result<()> {
         self.database.with(|db, _| {
-            if self.config.is_read_only() {
+            if self.config.read_only {
                 return self.read_files(db);
             }
             // Files that a compaction replaces meanwhile stay until they were read.

@@ -74,16 +74,7 @@ use stead_core::{Backend, Reply, Result, StoreUrl};
 /// - `Full`: there is no room for the files of a store.
 /// - `Corrupt`: the files are damaged or missing, are no store, or were written by a newer format.
 pub fn open(config: &RocksDbConfig, options: EmbeddedOptions) -> Result<Arc<Embedded<RocksDbEngine>>> {
-    let read_only = config.is_read_only() || options.is_read_only();
-    let options = if read_only { options.read_only() } else { options };
-    let config = if read_only {
-        config.clone().read_only()
-    } else {
-        config.clone()
-    };
-    let path = config.path().display().to_string();
-    let engine = RocksDbEngine::open(&config)?;
-    Embedded::open(engine, options).map_err(|error| error.with("path", path).during("open"))
+    stead_embedded::open_store(config, options)
 }
 
 /// Opens the store at a URL such as `rocksdb:./data?cache=256MiB&compression=zstd`, on a thread of its own.
@@ -101,7 +92,7 @@ pub fn open(config: &RocksDbConfig, options: EmbeddedOptions) -> Result<Arc<Embe
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    stead_embedded::open_url(url, configure, open)
+    stead_embedded::open_url::<RocksDbConfig>(url)
 }
 
 /// What [`open_url`] opens `url` with. Touches no file.
@@ -110,22 +101,5 @@ pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
 ///
 /// `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn parse_url(url: StoreUrl) -> Result<(RocksDbConfig, EmbeddedOptions)> {
-    stead_embedded::parse_url(url, configure)
-}
-
-fn configure(url: &mut StoreUrl) -> Result<RocksDbConfig> {
-    let mut config = RocksDbConfig::new(url.place());
-    if let Some(size_bytes) = url.take_bytes("cache")? {
-        config = config.with_cache_capacity(usize::try_from(size_bytes).unwrap_or(usize::MAX));
-    }
-    if let Some(compression) = url.take_as("compression", Compression::parse)? {
-        config = config.with_compression(compression);
-    }
-    if let Some(files) = url.take_number("max_open_files")? {
-        config = config.with_max_open_files(u32::try_from(files).unwrap_or(u32::MAX));
-    }
-    if let Some(size_bytes) = url.take_bytes("write_buffer")? {
-        config = config.with_write_buffer_size(usize::try_from(size_bytes).unwrap_or(usize::MAX));
-    }
-    Ok(config)
+    stead_embedded::parse_url(url)
 }

@@ -97,13 +97,13 @@ fn bound_open_files(options: &mut Options, files: Option<u32>) {
 
 fn families(database: &Options, config: &RocksDbConfig) -> Options {
     let mut options = database.clone();
-    options.set_compression_type(match config.compression() {
+    options.set_compression_type(match config.compression {
         Compression::None => DBCompressionType::None,
         Compression::Lz4 => DBCompressionType::Lz4,
         Compression::Zstd => DBCompressionType::Zstd,
     });
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&Cache::new_lru_cache(config.cache_capacity()));
+    table.set_block_cache(&Cache::new_lru_cache(config.cache_capacity));
     // Ten bits for each key save nine of ten reads of files that do not have it, in each level.
     table.set_bloom_filter(10.0, false);
     options.set_block_based_table_factory(&table);

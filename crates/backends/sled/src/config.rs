@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use stead_core::{Error, Result, StoreUrl};
+use stead_embedded::{EmbeddedOptions, EngineConfig};
+
+use crate::SledEngine;
+
 /// Where a store is and how sled treats it.
 ///
 /// ```
@@ -86,16 +91,44 @@ impl SledConfig {
         self.flush_every = batches;
         self
     }
+}
 
-    pub(crate) fn path(&self) -> &Path {
+impl EngineConfig for SledConfig {
+    type Engine = SledEngine;
+
+    fn from_url(url: &mut StoreUrl) -> Result<Self> {
+        let mut config = SledConfig::new(url.place());
+        if let Some(size_bytes) = url.take_bytes("cache")? {
+            config.cache_capacity = size_bytes;
+        }
+        if let Some(compress) = url.take_bool("compression")? {
+            config.use_compression = compress;
+        }
+        if let Some(batches) = url.take_number("flush_every")? {
+            config.flush_every = batches;
+        }
+        Ok(config)
+    }
+
+    fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn cache_capacity(&self) -> u64 {
-        self.cache_capacity
+    fn is_read_only(&self) -> bool {
+        false
     }
 
-    pub(crate) fn use_compression(&self) -> bool {
-        self.use_compression
+    fn reading_only(self) -> Result<Self> {
+        Err(Error::unsupported(
+            "sled cannot open a store without writing to it; open it without `read_only`",
+        ))
+    }
+
+    fn options(&self, options: EmbeddedOptions) -> EmbeddedOptions {
+        options.with_flush_commits(self.flush_every)
+    }
+
+    fn open_engine(&self) -> Result<SledEngine> {
+        SledEngine::open(self)
     }
 }

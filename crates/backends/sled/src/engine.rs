@@ -41,14 +41,14 @@ impl SledEngine {
     pub fn open(config: &SledConfig) -> Result<Self> {
         let files = Files::new(config);
         let open = || {
-            compress::check(config.use_compression())?;
+            compress::check(config.use_compression)?;
             files.directory.prepare(true)?;
             let lock = files.directory.lock(false)?;
             files.directory.begin()?;
             Ok(lock)
         };
         let open = open().and_then(|lock| error::guarded(|| Self::open_files(config, files, lock)));
-        open.map_err(|error| error.with("path", config.path().display()).during("open"))
+        open.map_err(|error| error.with("path", config.path.display()).during("open"))
     }
 
     fn open_files(config: &SledConfig, files: Files, lock: DirectoryLock) -> Result<Self> {
@@ -69,7 +69,7 @@ impl SledEngine {
             shared: Arc::new(Shared::new(db)),
             writer: Mutex::new(Writer::new(log, mark)),
             files,
-            compressing: config.use_compression(),
+            compressing: config.use_compression,
             lock: Some(lock),
         };
         engine.begin(is_complete, ledger)?;

@@ -34,12 +34,12 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(config: &SledConfig) -> Self {
-        let directory = StoreDirectory::new(config.path(), "sled", "state.sled");
+        let directory = StoreDirectory::new(&config.path, "sled", "state.sled");
         let data = directory.data();
         Files {
             directory,
             data,
-            cache_capacity: config.cache_capacity(),
+            cache_capacity: config.cache_capacity,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! - `Durable` batches survive a power failure: sled's log is flushed and synced, and N concurrent writers share that.
 //! - `Buffered` batches are visible at once and durable within the flush interval, or after
-//!   [`SledConfig::with_flush_every`] of them; what is younger is gone with the process, but never a part of a batch nor
+//!   [`SledConfig::flush_every`] of them; what is younger is gone with the process, but never a part of a batch nor
 //!   one without its predecessors. One that makes more than about 1.5 MiB of sled's log unsynced waits for the disk.
 //! - One process at a time has the store open, also for reading: sled cannot open a database without writing to it.
 //!
@@ -76,7 +76,7 @@ pub use view::SledView;
 
 use std::sync::Arc;
 
-use stead_core::{Backend, Error, Reply, Result, StoreUrl};
+use stead_core::{Backend, Reply, Result, StoreUrl};
 
 /// Opens the store that `config` names, or makes one there.
 ///
@@ -90,16 +90,7 @@ use stead_core::{Backend, Error, Reply, Result, StoreUrl};
 /// - `Corrupt`: the files are damaged, are no store, or were written by a newer format.
 /// - `Unsupported`: the store is to be opened for reading only, or compression is not compiled in.
 pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedded<SledEngine>>> {
-    let path = config.path().display().to_string();
-    let located = |error: Error| error.with("path", &path).during("open");
-    if options.is_read_only() {
-        return Err(located(Error::unsupported(
-            "sled cannot open a store without writing to it; open it without `read_only`",
-        )));
-    }
-    let options = options.with_flush_commits(config.flush_every);
-    let engine = SledEngine::open(config)?;
-    Embedded::open(engine, options).map_err(located)
+    stead_embedded::open_store(config, options)
 }
 
 /// Opens the store at a URL such as `sled:./data?durability=durable&cache=256MiB`, on a thread of its own.
@@ -116,7 +107,7 @@ pub fn open(config: &SledConfig, options: EmbeddedOptions) -> Result<Arc<Embedde
 ///
 /// As [`open`], and `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    stead_embedded::open_url(url, configure, open)
+    stead_embedded::open_url::<SledConfig>(url)
 }
 
 /// What [`open_url`] opens `url` with. Touches no file.
@@ -125,19 +116,5 @@ pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
 ///
 /// `Invalid` for a URL without a path, unknown options and malformed values.
 pub fn parse_url(url: StoreUrl) -> Result<(SledConfig, EmbeddedOptions)> {
-    stead_embedded::parse_url(url, configure)
-}
-
-fn configure(url: &mut StoreUrl) -> Result<SledConfig> {
-    let mut config = SledConfig::new(url.place());
-    if let Some(size_bytes) = url.take_bytes("cache")? {
-        config = config.with_cache_capacity(size_bytes);
-    }
-    if let Some(compress) = url.take_bool("compression")? {
-        config = config.with_compression(compress);
-    }
-    if let Some(batches) = url.take_number("flush_every")? {
-        config = config.with_flush_every(batches);
-    }
-    Ok(config)
+    stead_embedded::parse_url(url)
 }

@@ -91,7 +91,7 @@ fn journals_are_not_compressed() {
     let store = engine(&config);
     fill(&store, 1, 100_000).unwrap();
     store.close().unwrap();
-    let length = fs::metadata(config.path().join("state.fjall/0.jnl"))
+    let length = fs::metadata(config.path.join("state.fjall/0.jnl"))
         .unwrap()
         .len();
     assert!(length > 100_000, "{length}");
@@ -144,7 +144,7 @@ fn failure_in_the_background_is_told_and_nothing_is_lost() {
     let config = config.with_write_buffer_bytes(1 << 20);
     let store = engine(&config);
     fill(&store, 10, 1000).unwrap();
-    let tables = config.path().join("state.fjall/keyspaces/1/tables");
+    let tables = config.path.join("state.fjall/keyspaces/1/tables");
     fs::remove_dir(&tables).unwrap();
     let error = fill(&store, 10_000, 64 << 10).expect_err("no buffer can be written");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -154,7 +154,7 @@ fn failure_in_the_background_is_told_and_nothing_is_lost() {
     assert!(read_all(&store) >= 10, "reads go on");
     drop(store);
     assert!(
-        !closed::path_in(config.path()).exists(),
+        !closed::path_in(&config.path).exists(),
         "that was no clean close"
     );
 
@@ -172,13 +172,13 @@ fn check_finds_what_no_read_meets() {
     fill(&store, 100, 1000).unwrap();
     with(&store, |open| data_space(open).rotate_memtable_and_wait()).unwrap();
     store.check().unwrap();
-    let journal = config.path().join("state.fjall/0.jnl");
+    let journal = config.path.join("state.fjall/0.jnl");
     damage(&journal, 5000);
     let error = store.check().unwrap_err();
     assert!(error.to_string().contains("0.jnl"), "{error}");
     damage(&journal, 5000);
     store.check().unwrap();
-    let table = fs::read_dir(config.path().join("state.fjall/keyspaces/1/tables"))
+    let table = fs::read_dir(config.path.join("state.fjall/keyspaces/1/tables"))
         .unwrap()
         .next()
         .unwrap()
@@ -205,7 +205,7 @@ fn mark_follows_every_sync() {
     let store = engine(&config);
     let marks = || {
         with(&store, |open| open.database.persist(PersistMode::Buffer)).unwrap();
-        journal::marked(&config.path().join("state.fjall/0.jnl"))
+        journal::marked(&config.path.join("state.fjall/0.jnl"))
     };
     let commit = |sync| {
         let mut writes = WriteSet::new();
