@@ -43,6 +43,7 @@ const BACKENDS: &[&str] = &[
 const TOOLS: &[&str] = &[
     "stead-benches",
     "stead-conformance",
+    "stead-engine-testing",
     "stead-lab",
     "stead-servers",
     "xtask",

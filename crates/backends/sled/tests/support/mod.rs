@@ -1,75 +1,43 @@
-//! Stores and copies of them.
+//! What the tests know of sled.
 
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test file is a crate that uses the parts that it needs"
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "each test file is a crate that uses the parts that it needs, and a test may panic"
 )]
 
+use std::any::Any;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
-use futures_executor::block_on;
-use stead_core::{Backend, Error, ErrorKind, Key, Partition, WriteBatch};
-use stead_sled::{Embedded, EmbeddedOptions, SledConfig, SledEngine};
+use stead_core::{Error, ErrorKind, Strength};
+use stead_engine_testing::{Readers, Record, TestedEngine};
+use stead_sled::SledConfig;
 
-pub type Store = Arc<Embedded<SledEngine>>;
+pub use stead_engine_testing::{copy, key, nth};
+
+pub struct Sled;
+
+pub type Store = stead_engine_testing::Store<Sled>;
 
 pub fn open(path: &Path) -> Result<Store, Error> {
-    stead_sled::open(&SledConfig::new(path), EmbeddedOptions::default())
-}
-
-pub fn key(path: &str) -> Key {
-    Key::new(&Partition::new("p").unwrap(), path).unwrap()
-}
-
-/// The path of the n-th key that `fill` writes.
-pub fn nth(n: usize) -> Key {
-    key(&format!("k{n:06}"))
+    stead_engine_testing::open::<Sled>(path)
 }
 
 /// Writes entries of 100 bytes, so many to a batch.
 pub fn fill(store: &Store, entries: usize, batch: usize) {
-    for chunk in (0..entries).collect::<Vec<_>>().chunks(batch) {
-        let batch = chunk
-            .iter()
-            .fold(WriteBatch::new(), |batch, n| batch.put(nth(*n), vec![b'x'; 100]));
-        assert!(block_on(store.apply(batch)).unwrap().is_committed());
-    }
+    stead_engine_testing::fill(&**store, 0..entries, batch);
 }
 
 /// A closed store with `entries` entries.
 pub fn filled(path: &Path, entries: usize) {
-    let store = open(path).unwrap();
-    fill(&store, entries, 1000);
-    block_on(store.close()).unwrap();
+    stead_engine_testing::filled::<Sled>(path, entries);
 }
 
 pub fn refused(path: &Path, kind: ErrorKind) -> String {
-    let error = open(path).expect_err("must not open");
-    assert_eq!(error.kind(), kind, "{error}");
-    let text = error.to_string();
-    assert!(
-        text.contains(&path.display().to_string()),
-        "the path is named: {text}"
-    );
-    text
-}
-
-/// Copies a directory, as a kill would leave it if it is that of a store in use.
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            // Drafts come and go.
-            let _ = fs::copy(entry.path(), to);
-        }
-    }
+    stead_engine_testing::refused::<Sled>(path, kind)
 }
 
 /// The name of the one snapshot in the directory of a database.
@@ -77,4 +45,84 @@ pub fn snapshot(data: &Path) -> String {
     let names = fs::read_dir(data).unwrap();
     let mut names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     names.find(|name| name.starts_with("snap.")).unwrap()
+}
+
+/// What the segments of our databases are.
+pub const SEGMENT_BYTES: usize = 2 << 20;
+
+pub fn bare(place: &Path, segment_bytes: usize) -> sled::Db {
+    let config = sled::Config::new().path(place).segment_size(segment_bytes);
+    config.open().unwrap()
+}
+
+impl TestedEngine for Sled {
+    type Config = SledConfig;
+
+    const NAME: &'static str = "sled";
+    const DATA: &'static str = "state.sled";
+    const READERS: Readers = Readers::None;
+    const BUFFERED: Strength = Strength::Volatile;
+    const URL_OPTIONS: &'static str = "cache=32MiB&flush_every=10&compression=false";
+    const WRONG_URL_OPTIONS: &'static [(&'static str, &'static str)] = &[
+        ("flush_every=often", "option=flush_every"),
+        ("cache=much", "option=cache"),
+        ("compression=zstd", "option=compression"),
+    ];
+    /// In parts.
+    const LARGE_VALUE: Option<usize> = Some(40_000);
+
+    fn config(path: &Path) -> SledConfig {
+        SledConfig::new(path).with_cache_capacity(16 << 20)
+    }
+
+    fn make_bare(place: &Path) {
+        bare(place, SEGMENT_BYTES).insert("k", "v").unwrap();
+    }
+
+    fn look_at_bare(place: &Path) {
+        let database = bare(place, SEGMENT_BYTES);
+        assert_eq!(database.get("k").unwrap().unwrap(), "v");
+        assert_eq!(database.len(), 1, "nothing was added");
+    }
+
+    fn hold(data: &Path) -> Box<dyn Any> {
+        Box::new(bare(data, SEGMENT_BYTES))
+    }
+
+    fn cut_making_short(_: &Path) {
+        // sled makes its files in any order; that all of them are there is one of the ways.
+    }
+
+    fn fixture() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+    }
+
+    /// sled fills up the last segment of its log; the fixture does without.
+    fn trim_fixture(store: &Path) {
+        let file = store.join(Self::DATA).join("db");
+        let mut log = fs::read(&file).unwrap();
+        let fill = *log.last().unwrap();
+        let used = log.iter().rposition(|byte| *byte != fill).unwrap() + 2;
+        log.truncate(used);
+        fs::write(file, log).unwrap();
+        fs::remove_file(store.join("LOCK")).unwrap();
+    }
+
+    fn restore_fixture(fixture: &Path, store: &Path) {
+        copy(fixture, store);
+        let file = store.join(Self::DATA).join("db");
+        let mut log = fs::read(&file).unwrap();
+        let fill = *log.last().unwrap();
+        log.resize(log.len().next_multiple_of(SEGMENT_BYTES) - 1, fill);
+        fs::write(file, log).unwrap();
+    }
+
+    fn records(store: &Path) -> Vec<Record> {
+        let database = bare(&store.join(Self::DATA), SEGMENT_BYTES);
+        let pairs = database.iter().map(|pair| {
+            let (key, record) = pair.unwrap();
+            (String::new(), key.to_vec(), record.to_vec())
+        });
+        pairs.collect()
+    }
 }
