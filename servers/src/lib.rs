@@ -50,7 +50,7 @@ mod wait;
 pub use faulty::{Faulty, Way};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{PostgresOptions, PostgresServer, SynchronousCommit};
-pub use program::{Missing, missing};
+pub use program::{Need, needs};
 pub use redis::{
     Answer, AppendFsync, ClusterNode, RedisCluster, RedisOptions, RedisServer, RedisUser, Role, Transport,
 };

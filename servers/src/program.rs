@@ -10,19 +10,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::postgres::programs as postgres_programs;
 
-/// A server that is not there.
+/// A program that the servers need. As an error: it is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Missing {
-    /// The program that was looked for.
+pub struct Need {
+    /// Its name.
     pub program: &'static str,
     /// The package of Debian that brings it.
     pub package: &'static str,
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for Need {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Missing { program, package } = self;
+        let Need { program, package } = self;
         write!(
             formatter,
             "there is no {program}: run `cargo xtask servers install`, or install it (Debian: apt-get install {package})"
@@ -30,33 +30,36 @@ impl fmt::Display for Missing {
     }
 }
 
-impl std::error::Error for Missing {}
+impl std::error::Error for Need {}
 
-const REDIS: Missing = Missing {
+const REDIS: Need = Need {
     program: "redis-server",
     package: "redis-server",
 };
-pub(crate) const POSTGRES: Missing = Missing {
+pub(crate) const POSTGRES: Need = Need {
     program: "postgres",
     package: "postgresql",
 };
-const PGBOUNCER: Missing = Missing {
+const PGBOUNCER: Need = Need {
     program: "pgbouncer",
     package: "pgbouncer",
 };
-const SETPRIV: Missing = Missing {
+const SETPRIV: Need = Need {
     program: "setpriv",
     package: "util-linux",
 };
 
-/// The servers, and the tools that start them, that are not on this machine. Empty when all tests can run.
-pub fn missing() -> Vec<Missing> {
-    let mut missing = Vec::new();
-    missing.extend(redis_server().is_err().then_some(REDIS));
-    missing.extend(postgres_programs().is_err().then_some(POSTGRES));
-    missing.extend(pgbouncer().is_err().then_some(PGBOUNCER));
-    missing.extend(setpriv().is_err().then_some(SETPRIV));
-    missing
+/// What the servers need, and where it is on this machine; none where it is missing.
+pub fn needs() -> Vec<(Need, Option<PathBuf>)> {
+    vec![
+        (REDIS, redis_server().ok()),
+        (
+            POSTGRES,
+            postgres_programs().ok().map(|programs| programs.join("postgres")),
+        ),
+        (PGBOUNCER, pgbouncer().ok()),
+        (SETPRIV, setpriv().ok()),
+    ]
 }
 
 pub(crate) fn redis_server() -> Result<PathBuf> {

@@ -179,7 +179,7 @@ fn need_strace() {
         return;
     }
     eprintln!("crash: system calls are traced with strace; installing it where that is possible");
-    if !debian::install("strace") || !there() {
+    if !debian::install(&["strace"]) || !there() {
         eprintln!("crash: there is no strace; install it (Debian: apt-get install strace)");
     }
 }

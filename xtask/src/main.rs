@@ -6,6 +6,7 @@ mod debian;
 mod features;
 mod rocksdb;
 mod run;
+mod servers;
 mod tidy;
 
 use anyhow::Result;
@@ -50,6 +51,9 @@ enum Task {
     Features,
     /// Print the variables that let a plain cargo use the compiled RocksDB of this machine: eval "$(cargo xtask env)"
     Env,
+    /// The private Redis and PostgreSQL servers of the tests: start some, see what is installed, install the rest
+    #[command(subcommand)]
+    Servers(servers::Servers),
     /// Check the dependency rule, the length of files and what the crates pull in
     Tidy,
 }
@@ -87,6 +91,7 @@ fn main() -> Result<()> {
             features::run()
         }
         Task::Env => rocksdb::print_environment(),
+        Task::Servers(task) => servers::run(&task),
         Task::Tidy => tidy::run(),
     }
 }
@@ -95,6 +100,7 @@ fn main() -> Result<()> {
 /// left out.
 fn test() -> Result<()> {
     run::need_c_compiler()?;
+    servers::ready()?;
     rocksdb::ready()?;
     cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
 }

@@ -27,7 +27,7 @@ pub(super) fn need() -> Result<()> {
         return Ok(());
     }
     eprintln!("rocksdb: its bindings need libclang-dev; installing it where that is possible");
-    if debian::install("libclang-dev") && is_there() {
+    if debian::install(&["libclang-dev"]) && is_there() {
         return Ok(());
     }
     bail!(
