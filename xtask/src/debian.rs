@@ -1,5 +1,6 @@
 //! Packages of Debian and its kin.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -51,6 +52,8 @@ pub(crate) fn install(packages: &[&str]) -> bool {
         sudo
     };
     command.args(["-c", SCRIPT, "sh"]).args(packages);
+    // A shell may read what a task prints (`cargo xtask env`), and this is no part of it.
+    command.stdout(io::stderr());
     command.status().is_ok_and(|status| status.success())
 }
 
