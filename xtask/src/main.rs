@@ -54,7 +54,7 @@ enum Task {
     /// The private Redis and PostgreSQL servers of the tests: start some, see what is installed, install the rest
     #[command(subcommand)]
     Servers(servers::Servers),
-    /// Check the dependency rule, the length of files and what the crates pull in
+    /// Check the dependency rule, what the crates pull in, the length of files and the links between pages
     Tidy,
 }
 

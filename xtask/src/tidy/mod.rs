@@ -1,6 +1,9 @@
-//! What no compiler checks: the dependency rule, what the crates pull in, and the shape of files.
+//! What no compiler checks: the dependency rule, what the crates pull in, the shape of files, and the
+//! links between pages.
 
 mod dependencies;
+mod files;
+mod pages;
 mod sources;
 
 use anyhow::{Result, bail};
@@ -13,6 +16,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("what crates pull in", dependencies::trees),
     ("length of files", sources::length),
     ("exceptions and leftovers", sources::leftovers),
+    ("links between pages", pages::links),
+    ("pages of the book", pages::summary),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -1,14 +1,18 @@
 //! The shape of source files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::files::below;
 use crate::run::root;
 
 /// No file is longer than this.
 const MOST_LINES: usize = 600;
+
+/// Where sources are.
+const TOPS: &[&str] = &["benches", "crates", "examples", "fuzz", "lab", "servers", "xtask"];
 
 /// Built from halves, so that this file is not its own first finding.
 const LEFTOVERS: &[&str] = &[
@@ -63,28 +67,12 @@ fn attribute(lines: &[&str]) -> String {
 fn each_source(check: impl Fn(&Path, &str) -> Vec<String>) -> Result<Vec<String>> {
     let root = root();
     let mut findings = Vec::new();
-    for top in ["benches", "crates", "examples", "fuzz", "lab", "servers", "xtask"] {
-        let mut waiting = vec![root.join(top)];
-        while let Some(folder) = waiting.pop() {
-            if !folder.is_dir() {
-                continue;
-            }
-            for path in children(&folder)? {
-                if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-                    waiting.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    let text = fs::read_to_string(&path)
-                        .with_context(|| format!("cannot read {}", path.display()))?;
-                    findings.extend(check(path.strip_prefix(&root).unwrap_or(&path), &text));
-                }
-            }
+    for top in TOPS {
+        for path in below(&root.join(top), "rs")? {
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            findings.extend(check(path.strip_prefix(&root).unwrap_or(&path), &text));
         }
     }
-    findings.sort();
     Ok(findings)
-}
-
-fn children(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    entries.map(|entry| Ok(entry?.path())).collect()
 }
