@@ -197,6 +197,18 @@ pub(crate) const FAULTS: &[Fault] = &[
         &["batches", "deadlines"],
     ),
     fault(
+        "recent-unrenewed",
+        "what is remembered of an entry stays as it was when the entry is written again",
+        ("recent", "precondition_is_judged_by_the_newest_write_of_the_key"),
+        &["preconditions", "oracles"],
+    ),
+    fault(
+        "recent-unswept",
+        "an entry that the sweeper removed is still remembered",
+        ("recent", "entry_that_was_swept_counts_no_longer"),
+        &["sweeping"],
+    ),
+    fault(
         "judged-by-view",
         "a batch is judged without those before it in the same commit",
         ("group_commit", "batches_of_one_commit_see_each_other"),

@@ -142,7 +142,8 @@ impl<E: Engine> Shared<E> {
         }
         let held = core.held.clone().ok_or_else(Error::closed)?;
         self.check_poison()?;
-        Ok(Group::new(held, self.options.clock.now()))
+        let recent = Some(Arc::clone(&self.recent));
+        Ok(Group::new(held, self.options.clock.now(), recent))
     }
 
     /// Writes a group and publishes it. Does nothing for one that writes nothing, unless it is to be synced.
@@ -171,7 +172,11 @@ impl<E: Engine> Shared<E> {
                 self.publish(core, group, held, sync);
                 Ok(())
             }
-            Err(error) => Err(self.poison_with(error)),
+            Err(error) => {
+                // Whatever comes of it, nobody knows what stands where.
+                self.recent.clear();
+                Err(self.poison_with(error))
+            }
         }
     }
 
@@ -214,6 +219,7 @@ impl<E: Engine> Shared<E> {
     fn publish(&self, core: &mut Core<E::View>, group: Group<E::View>, held: Held<E::View>, sync: bool) {
         let held = Arc::new(held);
         core.held = Some(Arc::clone(&held));
+        self.recent.learn(group.learnt);
         core.dirty = !sync && !planted("dirt-forgotten");
         core.unsynced = if sync {
             0

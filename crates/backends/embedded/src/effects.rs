@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use stead_core::kit::{Settled, by_key, same_key, settle};
 use stead_core::{Key, Mutation, Result, Timestamp};
 
-use crate::format::{DataRecord, data_record_bytes};
+use crate::format::{DataRecord, counted_bytes};
 use crate::group::Group;
 use crate::planted::planted;
+use crate::recent::Facts;
 use crate::{Keyspace, View};
 
 /// What a batch does to one key.
@@ -70,13 +71,16 @@ pub(crate) fn effects<'a, V: View>(mutations: &'a [Mutation], group: &Group<V>) 
 /// What is stored under `key`, with its value if it is wanted.
 fn load<V: View>(key: &Key, group: &Group<V>, with_value: bool) -> Result<Option<(Before, Option<Vec<u8>>)>> {
     let bytes = key.as_bytes();
+    let before = |facts: Facts| Before {
+        deadline: facts.deadline,
+        bytes: counted_bytes(bytes, facts.value_bytes),
+        expired: facts.is_expired(group.now),
+    };
+    if !with_value {
+        return Ok(group.facts(bytes)?.map(|facts| (before(facts), None)));
+    }
     group.read(Keyspace::Data, bytes, |record| {
         let record = DataRecord::decode(bytes, record)?;
-        let before = Before {
-            deadline: record.deadline,
-            bytes: data_record_bytes(bytes, record.value),
-            expired: record.is_expired(group.now),
-        };
-        Ok((before, with_value.then(|| record.value.to_vec())))
+        Ok((before(record.facts()), Some(record.value.to_vec())))
     })
 }

@@ -15,6 +15,7 @@ use crate::format::{
     order_key, request_key,
 };
 use crate::planted::{planted, split};
+use crate::recent::{Facts, Mark, Recent, Stored};
 use crate::view::Held;
 use crate::{Keyspace, View, WriteSet};
 
@@ -22,6 +23,10 @@ use crate::{Keyspace, View, WriteSet};
 pub(crate) struct Group<V> {
     pub(crate) held: Arc<Held<V>>,
     pub(crate) now: Timestamp,
+    /// For those who hold the lock of the writer.
+    recent: Option<Arc<Recent>>,
+    /// What the writes make of each key, in their order.
+    pub(crate) learnt: Vec<(Mark, Stored)>,
     pub(crate) writes: WriteSet,
     pub(crate) header: Header,
     pub(crate) sets: Vec<ChangeSet>,
@@ -49,11 +54,14 @@ impl Verdict {
 }
 
 impl<V: View> Group<V> {
-    pub(crate) fn new(held: Arc<Held<V>>, now: Timestamp) -> Self {
+    /// One that is judged against `held`, and by `recent` if that knows what is in it.
+    pub(crate) fn new(held: Arc<Held<V>>, now: Timestamp, recent: Option<Arc<Recent>>) -> Self {
         Group {
             header: held.header,
             held,
             now,
+            recent,
+            learnt: Vec::new(),
             writes: WriteSet::new(),
             sets: Vec::new(),
             commits: 0,
@@ -84,6 +92,28 @@ impl<V: View> Group<V> {
             .view
             .get(space, key, &mut |bytes| decoded = Some(decode(bytes)))?;
         decoded.transpose()
+    }
+
+    /// The entry under `key` without its value, from memory if it is there.
+    pub(crate) fn facts(&self, key: &[u8]) -> Result<Option<Facts>> {
+        if self.writes.get(Keyspace::Data, key).is_none()
+            && let Some(recent) = &self.recent
+            && let Some(stored) = recent.find(recent.mark(key))
+        {
+            return Ok(match stored {
+                Stored::Entry(facts) => Some(facts),
+                Stored::Nothing => None,
+            });
+        }
+        self.read(Keyspace::Data, key, |record| {
+            DataRecord::decode(key, record).map(|record| record.facts())
+        })
+    }
+
+    fn learn(&mut self, key: &[u8], stored: Stored) {
+        if let Some(recent) = &self.recent {
+            self.learnt.push((recent.mark(key), stored));
+        }
     }
 
     /// Judges one batch and takes its writes in. A failure leaves everything as it was.
@@ -187,6 +217,7 @@ impl<V: View> Group<V> {
         }
         let After::Written { value, deadline } = after else {
             self.writes.delete(Keyspace::Data, bytes.to_vec());
+            self.learn(bytes, Stored::Nothing);
             let expired = before.is_some_and(|before| before.expired);
             return if expired {
                 ChangeKind::Expired
@@ -209,6 +240,7 @@ impl<V: View> Group<V> {
         };
         self.writes
             .put(Keyspace::Data, bytes.to_vec(), encode_data(bytes, &record));
+        self.learn(bytes, Stored::Entry(record.facts()));
         ChangeKind::Put
     }
 
@@ -246,6 +278,9 @@ impl<V: View> Group<V> {
         let mut changes = Vec::with_capacity(expired.len());
         for (deadline, key, bytes) in expired {
             self.writes.delete(Keyspace::Data, key.as_bytes().to_vec());
+            if !planted("recent-unswept") {
+                self.learn(key.as_bytes(), Stored::Nothing);
+            }
             self.writes
                 .delete(Keyspace::Expiry, expiry_key(deadline, key.as_bytes()));
             self.header.entries = self.header.entries.saturating_sub(1);
@@ -266,13 +301,9 @@ impl<V: View> Group<V> {
 
 impl<V: View> Lookup for Group<V> {
     fn revision_of(&mut self, key: &Key) -> Result<Option<Revision>> {
-        let bytes = key.as_bytes();
-        let now = self.now;
-        let revision = self.read(Keyspace::Data, bytes, |record| {
-            let record = DataRecord::decode(bytes, record)?;
-            Ok((!record.is_expired(now) || planted("expired-present")).then_some(record.revision))
-        })?;
-        Ok(revision.flatten())
+        let facts = self.facts(key.as_bytes())?;
+        let visible = facts.filter(|facts| !facts.is_expired(self.now) || planted("expired-present"));
+        Ok(visible.map(|facts| facts.revision))
     }
 
     fn count(&mut self, range: &KeyRange, enough: u64) -> Result<u64> {

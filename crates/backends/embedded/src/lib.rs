@@ -24,6 +24,7 @@ mod options;
 mod page;
 mod planted;
 mod queue;
+mod recent;
 mod shared;
 mod snapshot;
 mod store;

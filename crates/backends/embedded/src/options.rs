@@ -33,6 +33,7 @@ pub struct EmbeddedOptions {
     pub(crate) queue_batches: usize,
     pub(crate) queue_bytes: usize,
     pub(crate) revision_reserve: u64,
+    pub(crate) recent_bytes: usize,
     pub(crate) read_only: bool,
 }
 
@@ -52,6 +53,7 @@ impl Default for EmbeddedOptions {
             queue_batches: 65_536,
             queue_bytes: 256 << 20,
             revision_reserve: 1 << 20,
+            recent_bytes: 8 << 20,
             read_only: false,
         }
     }
@@ -147,6 +149,15 @@ impl EmbeddedOptions {
     #[must_use]
     pub fn with_revision_reserve(mut self, revisions: u64) -> Self {
         self.revision_reserve = revisions.max(1);
+        self
+    }
+
+    /// Remembers revision, deadline and length of what was written lately in at most this many bytes; otherwise 8 MiB.
+    /// Judging a batch then need not read what it replaces. A key takes 40 to 80 bytes however long it is, and the
+    /// memory is taken as it is needed: the default holds about 200,000 keys. 0 remembers nothing.
+    #[must_use]
+    pub fn with_recent_bytes(mut self, size_bytes: usize) -> Self {
+        self.recent_bytes = size_bytes;
         self
     }
 

@@ -11,6 +11,7 @@ use crate::format::Header;
 use crate::log::Ring;
 use crate::planted::planted;
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::snapshot::Cell;
 use crate::sync::{AtomicBool, Mutex, Ordering, RwLock};
 use crate::view::Held;
@@ -42,6 +43,8 @@ pub(crate) struct Shared<E: Engine> {
     pub(crate) lineage: u128,
     pub(crate) engine: RwLock<Option<E>>,
     pub(crate) core: Mutex<Core<E::View>>,
+    /// What stands under the keys that were written lately, as of [`Core::held`].
+    pub(crate) recent: Arc<Recent>,
     pub(crate) current: RwLock<Current<E::View>>,
     pub(crate) queue: Queue,
     pub(crate) ring: Mutex<Ring>,
@@ -93,6 +96,7 @@ impl<E: Engine> Shared<E> {
                 unsynced: 0,
                 busy: false,
             }),
+            recent: Arc::new(Recent::new(options.recent_bytes, options.random.next_u128())),
             current: RwLock::new(Current {
                 held: Some(held),
                 revision,

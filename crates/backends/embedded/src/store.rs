@@ -107,7 +107,7 @@ impl<E: Engine> Embedded<E> {
 
     /// A batch that only asks is answered by the newest view, on read-only stores too.
     fn judge_only(&self, held: Arc<Held<E::View>>, batch: &WriteBatch) -> Result<Outcome> {
-        let mut group = Group::new(held, self.shared.options.clock.now());
+        let mut group = Group::new(held, self.shared.options.clock.now(), None);
         let conflict = judge(batch.preconditions(), &mut group)?;
         Ok(match conflict {
             Some(conflict) => {

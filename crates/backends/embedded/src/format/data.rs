@@ -4,6 +4,7 @@ use stead_core::{Entry, Error, Result, Revision, Timestamp};
 
 use super::checksums::{Checksums, LONG_BYTES};
 use super::{RECORD_VERSION, Reader, checksum};
+use crate::recent::Facts;
 
 const HAS_DEADLINE: u8 = 0x01;
 
@@ -71,6 +72,15 @@ impl<'a> DataRecord<'a> {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// All but the value.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            revision: self.revision,
+            deadline: self.deadline,
+            value_bytes: self.value.len() as u64,
+        }
+    }
+
     pub(crate) fn to_entry(self) -> Entry {
         Entry::new(self.value, self.revision, self.deadline)
     }
@@ -115,7 +125,12 @@ pub(crate) fn encode_data(key: &[u8], record: &DataRecord<'_>) -> Vec<u8> {
 
 /// What an entry counts for in the store's byte counter: its key and its value.
 pub(crate) fn data_record_bytes(key: &[u8], value: &[u8]) -> u64 {
-    (key.len() + value.len()) as u64
+    counted_bytes(key, value.len() as u64)
+}
+
+/// The same, of a value of this length.
+pub(crate) fn counted_bytes(key: &[u8], value_bytes: u64) -> u64 {
+    key.len() as u64 + value_bytes
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod request;
 
 pub(crate) use changes::{change_key, change_key_revision, decode_changes, encode_changes};
 pub(crate) use checksums::Checksums;
-pub(crate) use data::{DataRecord, data_record_bytes, encode_data};
+pub(crate) use data::{DataRecord, counted_bytes, data_record_bytes, encode_data};
 pub(crate) use header::{HEADER_KEY, Header};
 pub(crate) use reader::Reader;
 pub(crate) use request::{
