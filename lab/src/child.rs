@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -89,7 +90,8 @@ impl<'a> Order<'a> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            .process_group(0);
         let mut child = command.spawn().context("cannot start the worker")?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             bail!("the worker has no pipes");
@@ -159,7 +161,7 @@ impl Running {
                 Ok(line) => lines.push(line),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return self.end(lines),
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    self.child.kill().context("cannot kill the worker")?;
+                    self.kill_all()?;
                     let ended = self.end(lines)?;
                     bail!(
                         "the worker was stuck after {:?}: {}",
@@ -169,6 +171,13 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Kills the worker, and what it runs under: strace leaves it behind, and it would hold the pipes for ever.
+    fn kill_all(&mut self) -> Result<()> {
+        let script = format!("kill -KILL -{}", self.child.id());
+        let killed = Command::new("sh").args(["-c", &script]).status();
+        killed.context("cannot kill a worker that is stuck").map(drop)
     }
 
     fn end(mut self, mut lines: Vec<String>) -> Result<Ended> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use stead_conformance::crash::{Crash, Failure, FailureKind, Journal, Load, Work};
+use tempfile::TempDir;
 
 use super::Campaign;
 use super::judge::{Met, judge};
@@ -184,7 +185,17 @@ fn one(campaign: &mut Campaign, beginning: &Beginning, point: &Point, outcomes: 
         &format!("error={}", point.error),
         &format!("{}{plus}", point.number),
     );
-    let ended = order.start()?.finish()?;
+    let ended = match order.start()?.finish() {
+        Ok(ended) => ended,
+        Err(stuck) => {
+            campaign.tally.runs += 1;
+            let failure = Failure::new(FailureKind::Unusable, format!("{stuck:#}"));
+            campaign
+                .tally
+                .fail(&failure, &circumstances(campaign, beginning, point, home));
+            return Ok(());
+        }
+    };
     let log = std::fs::read_to_string(&log).context("cannot read what strace wrote")?;
     let calls = strace::calls(&log);
     if !calls.iter().any(|call| call.injected && call.changes(&dir)) {
@@ -198,17 +209,21 @@ fn one(campaign: &mut Campaign, beginning: &Beginning, point: &Point, outcomes: 
         acknowledged_after(&calls, &dir).map_or(Ok(()), |file| outcomes.go_on(campaign.engine, point, &file))
     });
     if let Err(failure) = judged {
-        let kept = home.keep();
-        let circumstances = format!(
-            "--seed {}, {} store, {point:?}, kept in {}; the worker said {:?}",
-            campaign.seed,
-            beginning.name,
-            kept.display(),
-            last_words(&ended),
-        );
-        campaign.tally.fail(&failure, &circumstances);
+        let circumstances = circumstances(campaign, beginning, point, home);
+        let said = format!("{circumstances}; the worker said {:?}", last_words(&ended));
+        campaign.tally.fail(&failure, &said);
     }
     Ok(())
+}
+
+/// Keeps the store, and says how to see the failure again.
+fn circumstances(campaign: &Campaign, beginning: &Beginning, point: &Point, home: TempDir) -> String {
+    format!(
+        "--seed {}, {} store, {point:?}, kept in {}",
+        campaign.seed,
+        beginning.name,
+        home.keep().display()
+    )
 }
 
 fn last_words(ended: &Ended) -> Vec<&String> {

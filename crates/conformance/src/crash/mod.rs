@@ -42,6 +42,9 @@
 //! ```
 
 mod align;
+mod changes;
+mod demands;
+mod entries;
 mod event;
 mod failure;
 mod feed;
@@ -56,11 +59,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use demands::{Crash, Demands};
 pub use event::{Ack, Event};
 pub use failure::{Failure, FailureKind};
 pub use journal::Journal;
 pub use load::Load;
 pub use look::look;
 pub use run::{Stopped, Work, run};
-pub use verify::{Crash, Demands, Report, verify};
+pub use verify::{Report, verify};
 pub use write::{Guard, Op, TICK, Write, partition, time_of};

@@ -1,0 +1,51 @@
+//! What a verification demands.
+
+use stead_core::{Capabilities, Durability, Strength};
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The process ended.
+    Process,
+    /// The machine lost its power, or the disk what was not synced.
+    Power,
+    /// System calls failed. Only what was durable is safe, since a buffered write is not on the disk yet.
+    Disk,
+}
+
+/// What a verification demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demands {
+    /// What failed. With the store's [`Capabilities`] it says which acknowledged writes must be there.
+    pub crash: Crash,
+    /// So many change sets the log must hold, once it has been trimmed.
+    pub retention: usize,
+}
+
+impl Demands {
+    /// Demands after this crash, of a store that may trim its log as it likes.
+    #[must_use]
+    pub fn after(crash: Crash) -> Self {
+        Demands { crash, retention: 0 }
+    }
+
+    /// Demands that a trimmed log still holds so many change sets.
+    #[must_use]
+    pub fn with_retention(mut self, change_sets: usize) -> Self {
+        self.retention = change_sets;
+        self
+    }
+
+    /// Whether an acknowledgement of this durability is safe from the crash.
+    pub(super) fn is_safe(&self, durability: Durability, capabilities: &Capabilities) -> bool {
+        let strength = match durability {
+            Durability::Buffered => capabilities.buffered,
+            Durability::Durable => capabilities.durable,
+        };
+        match self.crash {
+            Crash::Process => strength >= Strength::ProcessCrash,
+            Crash::Power => strength >= Strength::PowerLoss,
+            Crash::Disk => durability == Durability::Durable,
+        }
+    }
+}
