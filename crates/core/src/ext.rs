@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    Backend, Expect, Expiry, Item, Key, KeyRange, Outcome, Partition, Read, Reply, Revision, Scan, WriteBatch,
+    Backend, Durability, Expect, Expiry, Item, Key, KeyRange, Outcome, Partition, Read, Reply, Revision, Scan, WriteBatch,
 };
 
 /// Conveniences for reading a store or a snapshot.
@@ -148,6 +148,15 @@ pub trait BackendExt: Backend {
     ///
     /// As [`Backend::apply`]; earlier batches stay removed.
     fn clear<'a>(&'a self, range: &KeyRange) -> Reply<'a, u64> {
+        self.clear_with(range, None)
+    }
+
+    /// As [`clear`](BackendExt::clear), in batches of this durability; of the store's own where it is `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`clear`](BackendExt::clear).
+    fn clear_with<'a>(&'a self, range: &KeyRange, durability: Option<Durability>) -> Reply<'a, u64> {
         let mut rest = range.clone();
         Reply::pending(async move {
             let mut removed = 0;
@@ -160,7 +169,10 @@ pub trait BackendExt: Backend {
                 };
                 rest = rest.after(&last.key);
                 removed += items.len() as u64;
-                for batch in by_reach(self.capabilities().atomicity, items) {
+                for mut batch in by_reach(self.capabilities().atomicity, items) {
+                    if let Some(durability) = durability {
+                        batch = batch.durability(durability);
+                    }
                     self.apply(batch).await?.committed()?;
                 }
             }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use stead_codec::{Checksum, Codec, DecodeLimits, StateClass};
+use stead_codec::{Checksum, Codec, StateClass};
 use stead_core::{Backend, Capabilities, Durability, Error, Random, Result, Strength, SystemRandom, Ttl};
 
 use crate::StateManager;
-use crate::classes::{Codecs, ExternalLimits, FastPathConfig, Policy};
+use crate::classes::{ClassRules, ExternalLimits, FastPathConfig};
 use crate::flight::Flights;
 use crate::homes::Ephemeral;
 use crate::inner::Inner;
@@ -19,11 +19,7 @@ pub struct StateManagerBuilder {
     store: Arc<dyn Backend>,
     ephemeral: Option<Arc<dyn Backend>>,
     ephemeral_ttl: Ttl,
-    default_class: StateClass,
-    codecs: Codecs,
-    fast_path: FastPathConfig,
-    external: ExternalLimits,
-    compress_above_bytes: Option<usize>,
+    rules: ClassRules,
     durability: Option<Durability>,
     random: Arc<dyn Random>,
     sleep: Arc<dyn Sleep>,
@@ -31,15 +27,14 @@ pub struct StateManagerBuilder {
 
 impl StateManagerBuilder {
     pub(crate) fn new(store: Arc<dyn Backend>) -> Self {
+        let capabilities = store.capabilities();
+        let mut rules = ClassRules::new(&capabilities.limits);
+        rules.limits = rules.limits.with_checksum(checksum(capabilities));
         StateManagerBuilder {
+            rules,
             store,
             ephemeral: None,
             ephemeral_ttl: Ttl::from_millis(60 * 60 * 1000).expect("an hour is not zero"),
-            default_class: StateClass::Standard,
-            codecs: Codecs::default(),
-            fast_path: FastPathConfig::default(),
-            external: ExternalLimits::default(),
-            compress_above_bytes: Some(1024),
             durability: None,
             random: Arc::new(SystemRandom),
             sleep: Arc::new(ThreadSleep),
@@ -52,6 +47,7 @@ impl StateManagerBuilder {
     /// Reads then look there first, and writers of the same key queue up, since a key lives in one of the two stores.
     pub fn ephemeral(mut self, store: Arc<dyn Backend>) -> Self {
         self.ephemeral = Some(store);
+        self.rules.ephemeral = true;
         self
     }
 
@@ -63,7 +59,7 @@ impl StateManagerBuilder {
 
     /// The class of values whose write names none: [`StateClass::Standard`] unless configured.
     pub fn default_class(mut self, class: StateClass) -> Self {
-        self.default_class = class;
+        self.rules.default_class = class;
         self
     }
 
@@ -81,26 +77,26 @@ impl StateManagerBuilder {
             )
             .with("codec", codec));
         }
-        self.codecs.set(class, codec)?;
+        self.rules.codecs.set(class, codec)?;
         Ok(self)
     }
 
     /// The fast path of trusted values.
     pub fn fast_path(mut self, config: FastPathConfig) -> Self {
-        self.fast_path = config;
+        self.rules.fast_path = config;
         self
     }
 
     /// How large and how deep external values may be.
     pub fn external_limits(mut self, limits: ExternalLimits) -> Self {
-        self.external = limits;
+        self.rules.external = limits;
         self
     }
 
     /// Compresses values of more bytes than this: 1,024 unless configured. `None` turns compression off; what is
     /// compressed already is read all the same.
     pub fn compress_above_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
-        self.compress_above_bytes = bytes.into();
+        self.rules.compress_above_bytes = bytes.into();
         self
     }
 
@@ -125,24 +121,12 @@ impl StateManagerBuilder {
     /// The manager.
     #[must_use]
     pub fn build(self) -> StateManager {
-        let capabilities = self.store.capabilities();
-        let limits = DecodeLimits::from(&capabilities.limits).with_checksum(checksum(capabilities));
-        let policy = Policy {
-            default_class: self.default_class,
-            codecs: self.codecs,
-            fast_path: self.fast_path,
-            external: self.external,
-            limits,
-            compress_above_bytes: self.compress_above_bytes,
-            ephemeral: self.ephemeral.is_some(),
-            encrypts: false,
-        };
         StateManager::from_inner(Inner {
             ephemeral: self
                 .ephemeral
                 .map(|store| Ephemeral::new(store, self.ephemeral_ttl)),
             store: self.store,
-            policy,
+            rules: self.rules,
             durability: self.durability,
             random: self.random,
             sleep: self.sleep,

@@ -2,10 +2,14 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use stead_codec::{Codec, DecodeLimits, EnvelopeOptions, StateClass};
-use stead_core::{Error, Result};
+use serde_json::Value;
+use stead_codec::{Codec, DecodeLimits, Envelope, EnvelopeOptions, StateClass};
+use stead_core::{Error, Limits, Result};
 
 /// The fast path that [`StateClass::Trusted`] values take.
+///
+/// What it leaves out is what there is to leave out: once values are checked against schemas and hooks run before writes,
+/// it says here whether trusted ones skip them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FastPathConfig {
@@ -60,9 +64,25 @@ impl Default for ExternalLimits {
     }
 }
 
-/// The rules of the classes, as a manager was built with them.
+/// What the class of a value decides about its bytes: the codec, the limits, and whether it may be written at all.
+///
+/// Every manager has its own, which its builder set up. For tools that put batches together themselves: what they encode is
+/// what a manager would have written.
+///
+/// ```
+/// use stead_core::Limits;
+/// use stead_state::{ClassRules, Codec, StateClass};
+///
+/// let rules = ClassRules::new(&Limits::default());
+/// assert_eq!(rules.codec(StateClass::Trusted), Codec::MessagePack);
+/// let (sum, bytes) = rules.increment(None, 7, StateClass::Standard, None)?;
+/// assert_eq!(sum, 7);
+/// assert_eq!(bytes, rules.encode(&7, StateClass::Standard, None)?);
+/// assert!(rules.admit(StateClass::Sensitive).is_err());
+/// # Ok::<(), stead_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Policy {
+pub struct ClassRules {
     pub(crate) default_class: StateClass,
     pub(crate) codecs: Codecs,
     pub(crate) fast_path: FastPathConfig,
@@ -121,13 +141,34 @@ impl Codecs {
     }
 }
 
-impl Policy {
+impl ClassRules {
+    /// The rules of a manager that was not configured, on a store of these limits: with no place for ephemeral values.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        ClassRules {
+            default_class: StateClass::Standard,
+            codecs: Codecs::default(),
+            fast_path: FastPathConfig::default(),
+            external: ExternalLimits::default(),
+            limits: DecodeLimits::from(limits),
+            compress_above_bytes: Some(1024),
+            ephemeral: false,
+            encrypts: false,
+        }
+    }
+
     pub(crate) fn class(&self, wanted: Option<StateClass>) -> StateClass {
         wanted.unwrap_or(self.default_class)
     }
 
-    /// The encoded `value`, if a value of `class` may be written.
-    pub(crate) fn encode<T: Serialize + ?Sized>(
+    /// The bytes to store for `value`, in `codec` or in that of the class.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid`, naming the limit, for a value too large or too deep;
+    /// - `Serialization` for a value that the codec cannot hold;
+    /// - as [`admit`](ClassRules::admit).
+    pub fn encode<T: Serialize + ?Sized>(
         &self,
         value: &T,
         class: StateClass,
@@ -135,25 +176,61 @@ impl Policy {
     ) -> Result<Bytes> {
         let encoded = stead_codec::encode(value, &self.options(class, codec))?;
         self.admit(class)?;
-        Ok(Bytes::from(encoded))
+        Ok(bytes_of(encoded))
     }
 
-    /// The encoded raw `bytes`, if a value of `class` may be written.
-    pub(crate) fn encode_bytes(&self, bytes: &[u8], class: StateClass) -> Result<Bytes> {
+    /// The bytes to store for raw `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](ClassRules::encode).
+    pub fn encode_bytes(&self, bytes: &[u8], class: StateClass) -> Result<Bytes> {
         let options = self.options(class, Some(Codec::Bytes));
         let encoded = stead_codec::encode_bytes(bytes, &options)?;
         self.admit(class)?;
-        Ok(Bytes::from(encoded))
+        Ok(bytes_of(encoded))
+    }
+
+    /// The whole number that `stored` is, plus `delta`, and the bytes to store for the sum: in the class and the codec of
+    /// what is there, or in the given ones where nothing is, which counts as 0.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid` when the sum leaves the range of `i64`;
+    /// - `Serialization` when what is there is no whole number;
+    /// - `Corrupt` when it is damaged; as [`admit`](ClassRules::admit).
+    pub fn increment(
+        &self,
+        stored: Option<&[u8]>,
+        delta: i64,
+        class: StateClass,
+        codec: Option<Codec>,
+    ) -> Result<(i64, Bytes)> {
+        let (current, class, codec) = match stored {
+            Some(stored) => {
+                let envelope = Envelope::parse(stored, &self.limits)?;
+                let current = integer(&envelope.decode_value()?)?;
+                (current, envelope.class(), Some(envelope.codec()))
+            }
+            None => (0, class, codec),
+        };
+        let sum = added(current, delta)?;
+        Ok((sum, self.encode(&sum, class, codec)?))
+    }
+
+    /// The codec of values of `class` whose writer names none.
+    #[must_use]
+    #[inline]
+    pub fn codec(&self, class: StateClass) -> Codec {
+        if class == StateClass::Trusted && self.fast_path.enabled && self.fast_path.use_messagepack {
+            return Codec::MessagePack;
+        }
+        self.codecs.get(class)
     }
 
     #[inline]
     fn options(&self, class: StateClass, codec: Option<Codec>) -> EnvelopeOptions {
-        let fast = class == StateClass::Trusted && self.fast_path.enabled && self.fast_path.use_messagepack;
-        let codec = match codec {
-            Some(codec) => codec,
-            None if fast => Codec::MessagePack,
-            None => self.codecs.get(class),
-        };
+        let codec = codec.unwrap_or_else(|| self.codec(class));
         let limits = if class == StateClass::External {
             DecodeLimits::default()
                 .with_output_bytes(self.external.value_bytes.min(self.limits.output_bytes))
@@ -168,8 +245,13 @@ impl Policy {
             .with_limits(limits)
     }
 
+    /// Whether values of `class` may be written.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a class that there is no place for: the message says what is missing.
     #[inline]
-    fn admit(&self, class: StateClass) -> Result<()> {
+    pub fn admit(&self, class: StateClass) -> Result<()> {
         match class {
             StateClass::Trusted | StateClass::Standard => Ok(()),
             StateClass::Ephemeral if self.ephemeral => Ok(()),
@@ -177,6 +259,30 @@ impl Policy {
             class => Err(refused(class)),
         }
     }
+}
+
+/// Without the spare room behind it, for which `Bytes` would allocate a record of its own: giving it back is cheaper.
+#[inline]
+fn bytes_of(encoded: Vec<u8>) -> Bytes {
+    Bytes::from(encoded.into_boxed_slice())
+}
+
+/// The whole number that `value` is.
+fn integer(value: &Value) -> Result<i64> {
+    value.as_i64().ok_or_else(|| {
+        Error::serialization(
+            "value is not a whole number of 64 bits with a sign; only such can be incremented",
+        )
+    })
+}
+
+/// The sum, or the error that says which way it leaves the range.
+fn added(current: i64, delta: i64) -> Result<i64> {
+    current.checked_add(delta).ok_or_else(|| {
+        Error::invalid("increment leaves the range of 64-bit numbers; the value stays as it was")
+            .with("delta", delta)
+            .with("limit", if delta < 0 { i64::MIN } else { i64::MAX })
+    })
 }
 
 #[cold]

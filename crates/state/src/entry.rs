@@ -88,7 +88,13 @@ pub struct StateEntry {
 }
 
 impl StateEntry {
-    pub(crate) fn new(key: impl Into<String>, entry: Entry, limits: DecodeLimits) -> Result<Self> {
+    /// What a manager would give for `entry`, which is stored under `key` of some scope: for tools that read the store
+    /// itself, as from a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when the entry is not one that a manager wrote.
+    pub fn new(key: impl Into<String>, entry: Entry, limits: DecodeLimits) -> Result<Self> {
         let header = stead_codec::peek(entry.value())?;
         Ok(StateEntry {
             key: key.into(),

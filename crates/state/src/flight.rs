@@ -139,7 +139,7 @@ impl Inner {
     async fn read_as<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>> {
         let entry = self.entry(&key).await?;
         entry
-            .map(|entry| stead_codec::decode(entry.value(), &self.policy.limits))
+            .map(|entry| stead_codec::decode(entry.value(), &self.rules.limits))
             .transpose()
     }
 

@@ -8,7 +8,7 @@ use stead_core::{
     Backend, Durability, Entry, Expect, Expiry, Key, Outcome, Random, Reply, RequestId, WriteBatch,
 };
 
-use crate::classes::Policy;
+use crate::classes::ClassRules;
 use crate::flight::Flights;
 use crate::homes::{Ephemeral, Home};
 use crate::options::SetIf;
@@ -19,7 +19,7 @@ use crate::stripes::Stripes;
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Backend>,
     pub(crate) ephemeral: Option<Ephemeral>,
-    pub(crate) policy: Policy,
+    pub(crate) rules: ClassRules,
     pub(crate) durability: Option<Durability>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) sleep: Arc<dyn Sleep>,

@@ -70,14 +70,14 @@ mod watch;
 mod write;
 
 pub use builder::StateManagerBuilder;
-pub use classes::{ExternalLimits, FastPathConfig};
+pub use classes::{ClassRules, ExternalLimits, FastPathConfig};
 pub use entry::{StateBytes, StateEntry};
 pub use ext::StateExt;
 pub use glob::Pattern;
 pub use manager::StateManager;
 pub use modify::Changed;
 pub use options::{ChangeOptions, ListOptions, SetIf, SetOptions, TransactionOptions, UpdateOptions};
-pub use place::{decode_key, encode_key};
+pub use place::{decode_key, encode_key, encode_range};
 pub use scope::StateScope;
 pub use scoped::ScopedState;
 pub use sleep::{Sleep, ThreadSleep};

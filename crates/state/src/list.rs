@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stead_core::{
-    Backend, Direction, Durability, Entry, Item, Key, KeyRange, ReadExt, Reply, Result, Scan, WriteBatch,
-};
+use stead_core::{BackendExt, Direction, Entry, Item, Key, KeyRange, ReadExt, Reply, Result, Scan};
 
 use crate::entry::StateEntry;
-use crate::inner::{Inner, dress};
+use crate::inner::Inner;
 use crate::options::ListOptions;
 use crate::place::Place;
 
@@ -70,7 +68,7 @@ impl Inner {
             Err(error) => return Reply::fail(error.during("list")),
         };
         let place = place.clone();
-        let limits = self.policy.limits;
+        let limits = self.rules.limits;
         self.items(scan).map_result(move |items| {
             items
                 .and_then(|items| {
@@ -118,31 +116,10 @@ impl Inner {
     pub(crate) async fn clear(&self, range: KeyRange) -> Result<u64> {
         let mut removed = 0;
         if let Some(ephemeral) = &self.ephemeral {
-            removed += clear(&*ephemeral.store, range.clone(), None).await?;
+            removed += ephemeral.store.clear(&range).await?;
         }
-        removed += clear(&*self.store, range, self.durability).await?;
+        removed += self.store.clear_with(&range, self.durability).await?;
         Ok(removed)
-    }
-}
-
-const CLEAR_BATCH: usize = 1024;
-
-/// Removes every key in `range`, which lies in one partition.
-async fn clear(store: &dyn Backend, mut range: KeyRange, durability: Option<Durability>) -> Result<u64> {
-    let most = CLEAR_BATCH.min(store.capabilities().limits.batch_operations);
-    let mut removed = 0;
-    loop {
-        let scan = Scan::new(range.clone()).keys_only().limit(most).page_size(most);
-        let items = store.collect(&scan).await?;
-        let Some(last) = items.last() else {
-            return Ok(removed);
-        };
-        range = range.after(&last.key);
-        removed += items.len() as u64;
-        let batch = items
-            .into_iter()
-            .fold(WriteBatch::new(), |batch, item| batch.delete(item.key));
-        store.apply(dress(batch, durability, None)).await?.committed()?;
     }
 }
 

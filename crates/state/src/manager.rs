@@ -13,6 +13,7 @@ use stead_codec::StateClass;
 use stead_core::{Backend, Expiry, KeyRange, Outcome, Reply, Result, Revision, WatchFrom};
 
 use crate::builder::StateManagerBuilder;
+use crate::classes::ClassRules;
 use crate::entry::{StateBytes, StateEntry};
 use crate::inner::Inner;
 use crate::modify::Changed;
@@ -54,6 +55,12 @@ impl StateManager {
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
+    }
+
+    /// What this manager makes of the classes of values: for batches that are put together by hand.
+    #[must_use]
+    pub fn rules(&self) -> &ClassRules {
+        &self.inner.rules
     }
 
     /// The state of one scope.

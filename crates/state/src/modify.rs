@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stead_codec::{Codec, StateClass};
-use stead_core::{Entry, Error, Expiry, Key, Outcome, Result, Revision, WriteBatch};
+use stead_core::{Entry, Expiry, Key, Outcome, Result, Revision, WriteBatch};
 
 use crate::homes::Home;
 use crate::inner::{Inner, dress, unchanged};
@@ -45,7 +45,7 @@ impl Inner {
             let found = self.locate(&key).await?;
             let home = found
                 .as_ref()
-                .map_or_else(|| Home::of(self.policy.class(options.class)), |(home, _)| *home);
+                .map_or_else(|| Home::of(self.rules.class(options.class)), |(home, _)| *home);
             let entry = found.as_ref().map(|(_, entry)| entry);
             let (step, value) = step(entry)?;
             let batch = WriteBatch::new().expect(key.clone(), unchanged(entry));
@@ -83,7 +83,7 @@ impl Inner {
         options: &UpdateOptions,
     ) -> Result<(StateClass, Option<Codec>)> {
         let Some(entry) = entry else {
-            return Ok((self.policy.class(options.class), options.codec));
+            return Ok((self.rules.class(options.class), options.codec));
         };
         let header = stead_codec::peek(entry.value())?;
         Ok((header.class(), Some(header.codec())))
@@ -101,13 +101,13 @@ impl Inner {
     {
         let changed = self.modify(key, options, |entry| {
             let current = entry
-                .map(|entry| stead_codec::decode(entry.value(), &self.policy.limits))
+                .map(|entry| stead_codec::decode(entry.value(), &self.rules.limits))
                 .transpose()?;
             let existed = entry.is_some();
             match change(current)? {
                 Some(next) => {
                     let (class, codec) = self.written_as(entry, options)?;
-                    let bytes = self.policy.encode(&next, class, codec)?;
+                    let bytes = self.rules.encode(&next, class, codec)?;
                     Ok((Step::Put(bytes), Some(next)))
                 }
                 None if existed => Ok((Step::Delete, None)),
@@ -124,13 +124,10 @@ impl Inner {
         options: &UpdateOptions,
     ) -> Result<Changed<i64>> {
         let changed = self.modify(key, options, |entry| {
-            let current = match entry {
-                Some(entry) => integer(&stead_codec::decode_value(entry.value(), &self.policy.limits)?)?,
-                None => 0,
-            };
-            let next = added(current, delta)?;
-            let (class, codec) = self.written_as(entry, options)?;
-            Ok((Step::Put(self.policy.encode(&next, class, codec)?), next))
+            let class = self.rules.class(options.class);
+            let stored = entry.map(Entry::value);
+            let (sum, bytes) = self.rules.increment(stored, delta, class, options.codec)?;
+            Ok((Step::Put(bytes), sum))
         });
         changed.await.map_err(|error| error.during("increment"))
     }
@@ -141,7 +138,7 @@ impl Inner {
         patch: &Value,
         options: &UpdateOptions,
     ) -> Result<Option<Changed<Value>>> {
-        let limits = &self.policy.limits;
+        let limits = &self.rules.limits;
         let patch = Patch::new(patch).map_err(|error| error.during("patch"))?;
         let changed = self.modify(key, options, |entry| {
             let Some(entry) = entry else {
@@ -150,29 +147,11 @@ impl Inner {
             let mut value = stead_codec::decode_value(entry.value(), limits)?;
             patch.apply(&mut value, limits)?;
             let (class, codec) = self.written_as(Some(entry), options)?;
-            let bytes = self.policy.encode(&value, class, codec)?;
+            let bytes = self.rules.encode(&value, class, codec)?;
             Ok((Step::Put(bytes), Some(value)))
         });
         let changed = changed.await.map_err(|error| error.during("patch"))?;
         let revision = changed.revision;
         Ok(changed.value.map(|value| Changed { value, revision }))
     }
-}
-
-/// The whole number that `value` is.
-pub(crate) fn integer(value: &Value) -> Result<i64> {
-    value.as_i64().ok_or_else(|| {
-        Error::serialization(
-            "value is not a whole number of 64 bits with a sign; only such can be incremented",
-        )
-    })
-}
-
-/// The sum, or the error that says which way it leaves the range.
-pub(crate) fn added(current: i64, delta: i64) -> Result<i64> {
-    current.checked_add(delta).ok_or_else(|| {
-        Error::invalid("increment leaves the range of 64-bit numbers; the value stays as it was")
-            .with("delta", delta)
-            .with("limit", if delta < 0 { i64::MIN } else { i64::MAX })
-    })
 }

@@ -129,6 +129,24 @@ pub fn encode_key(scope: &StateScope, key: &str) -> Result<Key> {
     Place::of(scope)?.key(key)
 }
 
+/// Where the keys of `scope` that start with `prefix` lie in the store, in their own order; all of them where it is empty.
+///
+/// ```
+/// use stead_state::{StateScope, encode_key, encode_range};
+///
+/// let notes = encode_range(&StateScope::Global, "note/")?;
+/// assert!(notes.contains(&encode_key(&StateScope::Global, "note/1")?));
+/// assert!(!notes.contains(&encode_key(&StateScope::Global, "plan")?));
+/// # Ok::<(), stead_core::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// `Invalid`, naming the argument: as [`encode_key`], but that the prefix may be empty.
+pub fn encode_range(scope: &StateScope, prefix: &str) -> Result<KeyRange> {
+    Place::of(scope)?.range(prefix)
+}
+
 /// The scope and the key that [`encode_key`] made `key` from.
 ///
 /// # Errors

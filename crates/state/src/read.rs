@@ -18,7 +18,7 @@ pub(crate) fn keyed<'a, T>(key: Result<Key>, next: impl FnOnce(Key) -> Reply<'a,
 
 impl Inner {
     pub(crate) fn get(&self, key: &Key) -> Reply<'_, Option<Value>> {
-        let limits = &self.policy.limits;
+        let limits = &self.rules.limits;
         self.entry(key).map_result(move |entry| match entry {
             Ok(Some(entry)) => match stead_codec::decode_value(entry.value(), limits) {
                 Ok(value) => Ok(Some(value)),
@@ -30,7 +30,7 @@ impl Inner {
     }
 
     pub(crate) fn get_as<T: DeserializeOwned + Send + 'static>(&self, key: &Key) -> Reply<'_, Option<T>> {
-        let limits = &self.policy.limits;
+        let limits = &self.rules.limits;
         self.entry(key).map_result(move |entry| match entry {
             Ok(Some(entry)) => match stead_codec::decode(entry.value(), limits) {
                 Ok(value) => Ok(Some(value)),
@@ -43,7 +43,7 @@ impl Inner {
 
     #[inline]
     pub(crate) fn get_bytes(&self, key: &Key) -> Reply<'_, Option<StateBytes>> {
-        let limits = &self.policy.limits;
+        let limits = &self.rules.limits;
         self.entry(key).map_result(move |entry| match entry {
             Ok(Some(entry)) => match StateBytes::of(entry, limits) {
                 Ok(bytes) => Ok(Some(bytes)),
@@ -55,7 +55,7 @@ impl Inner {
     }
 
     pub(crate) fn get_entry(&self, key: &Key, name: &str) -> Reply<'_, Option<StateEntry>> {
-        let limits = self.policy.limits;
+        let limits = self.rules.limits;
         let name = name.to_owned();
         self.entry(key).map_result(move |entry| {
             entry
@@ -76,7 +76,7 @@ impl Inner {
         let entries = self.many(keys).await?;
         let decoded = entries.into_iter().map(|entry| {
             entry
-                .map(|entry| stead_codec::decode_value(entry.value(), &self.policy.limits))
+                .map(|entry| stead_codec::decode_value(entry.value(), &self.rules.limits))
                 .transpose()
         });
         decoded

@@ -19,16 +19,16 @@ impl Inner {
         value: &T,
         options: &SetOptions,
     ) -> Reply<'_, Outcome> {
-        let class = self.policy.class(options.class);
-        let encoded = self.policy.encode(value, class, options.codec);
+        let class = self.rules.class(options.class);
+        let encoded = self.rules.encode(value, class, options.codec);
         self.set_encoded(key, encoded, class, options)
     }
 
     /// Writes raw `bytes` as `options` say.
     #[inline]
     pub(crate) fn set_bytes(&self, key: Key, bytes: &[u8], options: &SetOptions) -> Reply<'_, Outcome> {
-        let class = self.policy.class(options.class);
-        let encoded = self.policy.encode_bytes(bytes, class);
+        let class = self.rules.class(options.class);
+        let encoded = self.rules.encode_bytes(bytes, class);
         self.set_encoded(key, encoded, class, options)
     }
 
@@ -66,7 +66,7 @@ impl Inner {
         K: AsRef<str>,
         V: Serialize,
     {
-        let class = self.policy.class(None);
+        let class = self.rules.class(None);
         if Home::of(class) == Home::Ephemeral {
             return Reply::fail(
                 Error::unsupported("ephemeral values are written one by one; use set").during("set_many"),
@@ -74,7 +74,7 @@ impl Inner {
         }
         let mut batch = dress(WriteBatch::new(), self.durability, None);
         for (key, value) in values {
-            let encoded = self.policy.encode(&value, class, None);
+            let encoded = self.rules.encode(&value, class, None);
             batch = match (place.key(key.as_ref()), encoded) {
                 (Ok(key), Ok(value)) => batch.put(key, value),
                 (Err(error), _) | (_, Err(error)) => return Reply::fail(error.during("set_many")),

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use stead_codec::{Codec, StateClass};
 use stead_core::{Backend, Entry, Error, Expiry, Extent, Key, Read, Result, Snapshot};
 use tokio::sync::OnceCell;
 
@@ -19,7 +18,6 @@ use self::state::{State, Wish};
 use crate::entry::{StateBytes, StateEntry};
 use crate::homes::{Home, out_of_reach};
 use crate::inner::Inner;
-use crate::modify::{added, integer};
 use crate::options::{ListOptions, SetIf, SetOptions};
 use crate::patch::Patch;
 use crate::place::Place;
@@ -78,7 +76,7 @@ impl Tx {
     /// one at a time, and for an ephemeral value.
     pub async fn get(&self, scope: impl Borrow<StateScope>, key: &str) -> Result<Option<Value>> {
         let entry = self.entry(&self.place(scope.borrow())?, key).await?;
-        let limits = &self.0.inner.policy.limits;
+        let limits = &self.0.inner.rules.limits;
         entry
             .map(|entry| stead_codec::decode_value(entry.value(), limits))
             .transpose()
@@ -95,7 +93,7 @@ impl Tx {
         key: &str,
     ) -> Result<Option<T>> {
         let entry = self.entry(&self.place(scope.borrow())?, key).await?;
-        let limits = &self.0.inner.policy.limits;
+        let limits = &self.0.inner.rules.limits;
         entry
             .map(|entry| stead_codec::decode(entry.value(), limits))
             .transpose()
@@ -108,7 +106,7 @@ impl Tx {
     /// As [`get`](Tx::get).
     pub async fn get_bytes(&self, scope: impl Borrow<StateScope>, key: &str) -> Result<Option<StateBytes>> {
         let entry = self.entry(&self.place(scope.borrow())?, key).await?;
-        let limits = &self.0.inner.policy.limits;
+        let limits = &self.0.inner.rules.limits;
         entry.map(|entry| StateBytes::of(entry, limits)).transpose()
     }
 
@@ -119,7 +117,7 @@ impl Tx {
     /// As [`get`](Tx::get).
     pub async fn get_entry(&self, scope: impl Borrow<StateScope>, key: &str) -> Result<Option<StateEntry>> {
         let entry = self.entry(&self.place(scope.borrow())?, key).await?;
-        let limits = self.0.inner.policy.limits;
+        let limits = self.0.inner.rules.limits;
         entry.map(|entry| StateEntry::new(key, entry, limits)).transpose()
     }
 
@@ -171,7 +169,7 @@ impl Tx {
         options: &ListOptions,
     ) -> Result<Vec<StateEntry>> {
         let place = self.place(scope.borrow())?;
-        let limits = self.0.inner.policy.limits;
+        let limits = self.0.inner.rules.limits;
         let items = self.items(&place, options, scan::Reading::Entries).await?;
         items
             .into_iter()
@@ -222,9 +220,9 @@ impl Tx {
         value: &T,
         options: &SetOptions,
     ) -> Result<bool> {
-        let policy = &self.0.inner.policy;
-        let class = policy.class(options.class);
-        let value = policy.encode(value, class, options.codec)?;
+        let rules = &self.0.inner.rules;
+        let class = rules.class(options.class);
+        let value = rules.encode(value, class, options.codec)?;
         self.write(scope.borrow(), key, value, options).await
     }
 
@@ -240,8 +238,8 @@ impl Tx {
         bytes: &[u8],
         options: &SetOptions,
     ) -> Result<bool> {
-        let policy = &self.0.inner.policy;
-        let value = policy.encode_bytes(bytes, policy.class(options.class))?;
+        let rules = &self.0.inner.rules;
+        let value = rules.encode_bytes(bytes, rules.class(options.class))?;
         self.write(scope.borrow(), key, value, options).await
     }
 
@@ -282,15 +280,11 @@ impl Tx {
     pub async fn increment(&self, scope: impl Borrow<StateScope>, key: &str, delta: i64) -> Result<i64> {
         let place = self.place(scope.borrow())?;
         let entry = self.entry(&place, key).await?;
-        let policy = &self.0.inner.policy;
-        let current = match &entry {
-            Some(entry) => integer(&stead_codec::decode_value(entry.value(), &policy.limits)?)?,
-            None => 0,
-        };
-        let next = added(current, delta)?;
-        let (class, codec) = self.written_as(entry.as_ref())?;
-        self.replace(&place, key, policy.encode(&next, class, codec)?)?;
-        Ok(next)
+        let rules = &self.0.inner.rules;
+        let stored = entry.as_ref().map(Entry::value);
+        let (sum, bytes) = rules.increment(stored, delta, rules.class(None), None)?;
+        self.replace(&place, key, bytes)?;
+        Ok(sum)
     }
 
     /// Applies a JSON Patch to the value under `key`, and keeps its deadline. `None` where there is no value.
@@ -309,20 +303,13 @@ impl Tx {
         let Some(entry) = self.entry(&place, key).await? else {
             return Ok(None);
         };
-        let policy = &self.0.inner.policy;
-        let mut value = stead_codec::decode_value(entry.value(), &policy.limits)?;
-        patch.apply(&mut value, &policy.limits)?;
-        let (class, codec) = self.written_as(Some(&entry))?;
-        self.replace(&place, key, policy.encode(&value, class, codec)?)?;
-        Ok(Some(value))
-    }
-
-    fn written_as(&self, entry: Option<&Entry>) -> Result<(StateClass, Option<Codec>)> {
-        let Some(entry) = entry else {
-            return Ok((self.0.inner.policy.class(None), None));
-        };
+        let rules = &self.0.inner.rules;
+        let mut value = stead_codec::decode_value(entry.value(), &rules.limits)?;
+        patch.apply(&mut value, &rules.limits)?;
         let header = stead_codec::peek(entry.value())?;
-        Ok((header.class(), Some(header.codec())))
+        let bytes = rules.encode(&value, header.class(), Some(header.codec()))?;
+        self.replace(&place, key, bytes)?;
+        Ok(Some(value))
     }
 
     /// Writes the next value of one that was read.
@@ -344,7 +331,7 @@ impl Tx {
                 "durability and request id belong to the transaction; set them in its options",
             ));
         }
-        let class = self.0.inner.policy.class(options.class);
+        let class = self.0.inner.rules.class(options.class);
         if Home::of(class) == Home::Ephemeral {
             return Err(out_of_reach());
         }
