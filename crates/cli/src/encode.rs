@@ -2,39 +2,22 @@
 //! writes, under the same rules.
 
 use bytes::Bytes;
-use stead::codec::{Codec, DecodeLimits, Envelope, EnvelopeOptions, StateClass};
+use stead::codec::{Codec, DecodeLimits, Envelope, StateClass};
 use stead::core::Limits;
+use stead::state::ClassRules;
 use stead::{Error, Result};
 
 use crate::value::Given;
 
 /// Refuses the classes that the command line has no place for.
-pub(crate) fn admit(class: StateClass) -> Result<()> {
-    let message = match class {
-        StateClass::Standard | StateClass::Trusted => return Ok(()),
-        StateClass::Ephemeral => {
+pub(crate) fn admit(class: StateClass, limits: &Limits) -> Result<()> {
+    if class == StateClass::Ephemeral {
+        return Err(Error::unsupported(
             "ephemeral values live in the memory of one process and would be gone with this command; use --ttl with \
-             another class"
-        }
-        StateClass::Sensitive => {
-            "sensitive values need a store that encrypts, and this one does not; encrypt the value yourself or write \
-             it in another class"
-        }
-        StateClass::External => {
-            "external values need a schema that is registered for their key, and none is; check the value yourself \
-             and write it in another class"
-        }
-        _ => "this version writes no values of this class; use a newer one",
-    };
-    Err(Error::unsupported(message).with("class", class))
-}
-
-/// The codec of values of `class` whose writer names none.
-pub(crate) fn usual_codec(class: StateClass) -> Codec {
-    match class {
-        StateClass::Trusted => Codec::MessagePack,
-        _ => Codec::Json,
+             another class",
+        ));
     }
+    ClassRules::new(limits).admit(class)
 }
 
 /// The bytes to store for `given`.
@@ -44,22 +27,18 @@ pub(crate) fn encode(
     codec: Option<Codec>,
     limits: &Limits,
 ) -> Result<Bytes> {
-    admit(class)?;
-    let options = EnvelopeOptions::default()
-        .with_class(class)
-        .with_codec(codec.unwrap_or_else(|| usual_codec(class)))
-        .with_limits(DecodeLimits::from(limits));
-    let stored = match given {
-        Given::Json(value) => stead::codec::encode_value(value, &options)?,
-        Given::Bytes(bytes) => stead::codec::encode_bytes(bytes, &options)?,
-    };
-    Ok(Bytes::from(stored))
+    admit(class, limits)?;
+    let rules = ClassRules::new(limits);
+    match given {
+        Given::Json(value) => rules.encode(value, class, codec),
+        Given::Bytes(bytes) => rules.encode_bytes(bytes, class),
+    }
 }
 
 /// The bytes to store for an envelope that was stored before, if it is a whole one.
 pub(crate) fn accept(envelope: Vec<u8>, limits: &Limits) -> Result<Bytes> {
     let class = Envelope::parse(&envelope, &DecodeLimits::from(limits))?.class();
-    admit(class)?;
+    admit(class, limits)?;
     Ok(Bytes::from(envelope))
 }
 
@@ -107,7 +86,7 @@ mod tests {
         let state = StateManager::new(stead::open("memory:").await.unwrap());
         for class in StateClass::ALL {
             let theirs = state.set_with_class(StateScope::Global, "k", &1, class).await;
-            let ours = admit(class);
+            let ours = admit(class, &Limits::default());
             assert_eq!(ours.is_ok(), theirs.is_ok(), "{class}");
             assert!(ours.is_ok() || ours.unwrap_err().kind() == ErrorKind::Unsupported);
         }

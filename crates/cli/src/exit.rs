@@ -115,7 +115,9 @@ impl Failure {
         let error = match self {
             Failure::Error(error) => error_json(error, error.kind().as_str()),
             Failure::NotThere(error) => error_json(error, "not_there"),
-            Failure::Interrupted(note) => json!({"kind": "interrupted", "message": note}),
+            Failure::Interrupted(note) => {
+                json!({"kind": "interrupted", "message": note.as_deref().unwrap_or("ended by Ctrl-C")})
+            }
             Failure::Unread => return String::new(),
         };
         Sorted(&json!({"error": error, "exit_code": self.exit() as u8})).to_string()

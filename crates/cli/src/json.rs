@@ -1,7 +1,8 @@
 //! Reading JSON from outside.
 //!
 //! What the parser would change in silence is refused before it is parsed: whole numbers that no 64 bits hold, which
-//! would become floats. And what it could not bear: nesting without end.
+//! would become floats, and names that an object has twice, of which one would be dropped. And what it could not bear:
+//! nesting without end.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -28,11 +29,26 @@ impl From<Refusal> for Error {
 pub(crate) fn parse(text: &[u8], depth_limit: usize) -> Result<Value, Refusal> {
     // This pass keeps nothing and does not recurse.
     serde_json::from_slice::<IgnoredAny>(text).map_err(|error| Refusal::NotJson(syntax(&error)))?;
-    scan(text, depth_limit).map_err(Refusal::Refused)?;
+    let named = scan(text, depth_limit).map_err(Refusal::Refused)?;
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     deserializer.disable_recursion_limit();
     // Such as 1e400: by the grammar it is JSON, but nothing can hold it.
-    Value::deserialize(&mut deserializer).map_err(|error| Refusal::Refused(syntax(&error)))
+    let value = Value::deserialize(&mut deserializer).map_err(|error| Refusal::Refused(syntax(&error)))?;
+    if members(&value) < named {
+        return Err(Refusal::Refused(Error::invalid(
+            "an object has the same name twice, and could keep only one of the two; give each name once",
+        )));
+    }
+    Ok(value)
+}
+
+/// How many members all the objects in `value` have together.
+fn members(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(members).sum(),
+        Value::Object(object) => object.len() + object.values().map(members).sum::<usize>(),
+        _ => 0,
+    }
 }
 
 /// serde_json's messages about syntax name what is missing and where, and quote nothing.
@@ -42,9 +58,10 @@ fn syntax(error: &serde_json::Error) -> Error {
     Error::invalid(format!("not JSON: {what}")).with("column", error.column())
 }
 
-/// Looks at the nesting and at the numbers of a text that is JSON.
-fn scan(text: &[u8], depth_limit: usize) -> Result<()> {
+/// Looks at the nesting and at the numbers of a text that is JSON. Returns how many members its objects have.
+fn scan(text: &[u8], depth_limit: usize) -> Result<usize> {
     let (mut depth, mut deepest) = (0_usize, 0);
+    let mut named = 0;
     let mut rest = text;
     while let [byte, behind @ ..] = rest {
         rest = match byte {
@@ -58,6 +75,10 @@ fn scan(text: &[u8], depth_limit: usize) -> Result<()> {
                 behind
             }
             b'"' => behind_string(behind),
+            b':' => {
+                named += 1;
+                behind
+            }
             b'-' | b'0'..=b'9' => {
                 let end = rest.iter().position(|byte| !is_of_number(*byte));
                 let (number, behind) = rest.split_at(end.unwrap_or(rest.len()));
@@ -74,7 +95,7 @@ fn scan(text: &[u8], depth_limit: usize) -> Result<()> {
                 .with("limit_levels", depth_limit),
         );
     }
-    Ok(())
+    Ok(named)
 }
 
 /// What follows the string whose opening quote was just passed.
@@ -145,6 +166,16 @@ mod tests {
             parse(b"[\"\\ud800\"]", 9),
             Err(Refusal::NotJson(_) | Refusal::Refused(_))
         ));
+    }
+
+    #[test]
+    fn no_name_is_dropped_in_silence() {
+        for text in [r#"{"a": 1, "a": 1}"#, r#"[{"b": {"a": 1, "b": 2, "\u0061": 3}}]"#] {
+            let error = read(text).unwrap_err();
+            assert!(error.message().contains("same name twice"), "{text}: {error}");
+        }
+        let same = r#"{"a": {"a": [{"a": ":"}, {"a": 1}]}, "b:": ":\":"}"#;
+        assert!(read(same).is_ok());
     }
 
     #[test]

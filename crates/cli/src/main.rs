@@ -9,6 +9,7 @@ mod interrupt;
 mod json;
 mod lines;
 mod output;
+mod printer;
 mod progress;
 mod record;
 mod sorted;
@@ -18,7 +19,7 @@ mod value;
 
 use std::process::ExitCode;
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 
 /// The sources of the engines.
 const ENGINES: [&str; 4] = ["/fjall-", "/lsm-tree-", "/redb-", "/sled-"];
@@ -50,22 +51,30 @@ fn main() -> ExitCode {
         .worker_threads(threads)
         .enable_all()
         .build();
-    let result = match runtime {
+    let exit = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(commands::run(cli));
-            // A thread may still wait for stdin, and nobody for that thread.
+            // Until it is said how it ended, a second Ctrl-C has to be heard: stderr may be blocked, too.
+            let exit = end(result, as_json);
+            // A thread may still wait for stdin or stdout, and nobody for that thread.
             runtime.shutdown_background();
-            result
+            exit
         }
-        Err(cause) => Err(Failure::from(
-            stead::Error::unavailable("the system gives no threads to run on").because(cause),
-        )),
+        Err(cause) => {
+            let error = stead::Error::unavailable("the system gives no threads to run on").because(cause);
+            end(Err(error.into()), as_json)
+        }
     };
+    exit.into()
+}
+
+/// Says what went wrong, if anything did.
+fn end(result: exit::Result<()>, as_json: bool) -> Exit {
     match result {
-        Ok(()) => Exit::Done.into(),
+        Ok(()) => Exit::Done,
         Err(failure) => {
             failure.report(as_json);
-            failure.exit().into()
+            failure.exit()
         }
     }
 }

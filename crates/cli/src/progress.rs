@@ -2,8 +2,9 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-const BYTES: &str = "{bar:40} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
-const THINGS: &str = "{bar:40} {pos}/{len} {msg}, {eta} left";
+// A line that is longer than the terminal is wide takes two, and leaves traces where the terminal is made narrower.
+const BYTES: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+const THINGS: &str = "{wide_bar} {pos}/{len} {msg}, {eta} left";
 const COUNT: &str = "{spinner} {pos} {msg}";
 
 /// A bar over `length` bytes.

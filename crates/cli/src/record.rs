@@ -7,10 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use stead::codec::{Codec, DecodeLimits, Envelope, StateClass};
 use stead::core::{Entry, Expiry, Key, Limits, Timestamp};
-use stead::state::{StateEntry, encode_key};
+use stead::state::{ClassRules, StateEntry, encode_key};
 use stead::{ErrorKind, Result};
 
-use crate::encode::usual_codec;
 use crate::fields::{Fields, to_base64};
 use crate::json;
 use crate::sorted::Sorted;
@@ -122,7 +121,7 @@ impl Content {
     /// Class and codec are left out where they are the usual ones.
     fn new(form: Form, class: StateClass, codec: Codec) -> Self {
         let whole = matches!(form, Form::Envelope(_));
-        let usual = usual_codec(class) == codec || codec == Codec::Bytes;
+        let usual = ClassRules::new(&Limits::default()).codec(class) == codec || codec == Codec::Bytes;
         Content {
             form,
             class: (class != StateClass::default() && !whole).then_some(class),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use stead::core::{Backend, StoreUrl};
+use stead::core::{Backend, Read, StoreUrl};
 use stead::state::StateManager;
 use stead::{Config, Error};
 
@@ -40,6 +40,17 @@ pub(crate) struct Store {
     pub(crate) backend: Arc<dyn Backend>,
     /// Typed state on it. There is no place for ephemeral values, which would not outlive the command.
     pub(crate) state: StateManager,
+}
+
+impl Store {
+    /// The store as it is now, whatever comes after; where it has no snapshots, the store itself.
+    pub(crate) async fn view(&self) -> Result<Arc<dyn Read>> {
+        if !self.backend.capabilities().snapshots {
+            let store: Arc<dyn Backend> = Arc::clone(&self.backend);
+            return Ok(store);
+        }
+        Ok(self.backend.snapshot().await?)
+    }
 }
 
 /// The URL of the store: what was `given` with `--store` or `$STEAD_STORE`, else what `stead.toml` says, else the
@@ -79,4 +90,44 @@ fn look(text: &str) -> Result<()> {
         Error::invalid("there is no store; write to it once to make one, or name another with --store")
             .with("path", place.display()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use stead::StateScope;
+    use stead::core::{KeyRange, Scan, SystemClock};
+    use stead_conformance::reference::{Options, Reference};
+
+    use super::*;
+
+    /// The keys that are left of 600 when all are deleted once the first of them were read.
+    async fn read_while_deleted(backend: Arc<dyn Backend>) -> usize {
+        let store = Store {
+            state: StateManager::new(Arc::clone(&backend)),
+            backend,
+        };
+        let values = (0..600).map(|n| (format!("{n:03}"), n));
+        store.state.set_many(StateScope::Global, values).await.unwrap();
+        let view = store.view().await.unwrap();
+        let mut cursor = view.scan(&Scan::new(KeyRange::all()).page_size(100)).unwrap();
+        let mut read = cursor.next_page().await.unwrap().len();
+        store.state.clear_scope(StateScope::Global).await.unwrap();
+        loop {
+            match cursor.next_page().await.unwrap().len() {
+                0 => return read,
+                more => read += more,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_view_is_of_one_instant_where_the_store_has_snapshots() {
+        assert_eq!(
+            read_while_deleted(stead::open("memory:").await.unwrap()).await,
+            600
+        );
+        let declared = Options::default().declaring(|capabilities| capabilities.snapshots = false);
+        let without = Reference::open(Arc::new(SystemClock), declared);
+        assert_eq!(read_while_deleted(Arc::new(without)).await, 100);
+    }
 }

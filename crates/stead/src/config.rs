@@ -115,6 +115,9 @@ impl Config {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) if cause.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(Error::invalid("the settings are not UTF-8").with("file", path.display()));
+            }
             Err(cause) => {
                 return Err(Error::unavailable("cannot read the settings")
                     .with("file", path.display())

@@ -53,7 +53,8 @@ pub(crate) async fn stats(session: &mut Session) -> Result<()> {
     }
     table.add_row(["newest revision", &stats.revision.to_string()]);
     table.add_row(["watch --from at least", &stats.oldest_revision.to_string()]);
-    session.output.text(&table.trim_fmt())
+    session.output.text(&table.trim_fmt());
+    Ok(())
 }
 
 fn survives(strength: Strength) -> &'static str {

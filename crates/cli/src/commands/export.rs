@@ -9,8 +9,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 use stead::codec::{DecodeLimits, StateClass, peek};
-use stead::core::{Item, KeyRange, ReadExt, Scan, Snapshot};
-use stead::state::decode_key;
+use stead::core::{Item, KeyRange, Read, ReadExt, Scan};
+use stead::state::{decode_key, encode_range};
 use stead::{Error, StateScope};
 
 use super::Session;
@@ -22,7 +22,8 @@ use crate::record::Shown;
 
 /// Write all values as lines of JSON, as `stead import` reads them
 ///
-/// All of one instant, in the order of the store. Deadlines are kept as points in time. Sensitive values are left out.
+/// All of one instant, in the order of the store. Deadlines are kept as points in time. Sensitive values are left out. On
+/// a store that has no snapshots, a long export is read in pages, each of an instant of its own.
 #[derive(Args, Debug)]
 pub(crate) struct Export {
     /// The file to write; `-` or none for stdout. It is there once it is complete
@@ -42,23 +43,23 @@ struct Tally {
 
 pub(crate) async fn run(export: &Export, session: &mut Session) -> Result<()> {
     let backend = Arc::clone(&session.store.backend);
-    let snapshot = backend.snapshot().await?;
+    let view = session.store.view().await?;
     let file = export.file.as_deref().filter(|path| *path != Path::new("-"));
     let mut sink = match file {
         Some(path) => Sink::File(Draft::create(path)?),
         None => Sink::Stdout(&mut session.output),
     };
     let range = match &export.scope {
-        Some(scope) => KeyRange::partition(&scope.partition()?),
+        Some(scope) => encode_range(scope, "")?,
         None => KeyRange::all(),
     };
     let bar = progress::things(0, "entries");
     // On a terminal, a count of what is to come is worth a scan of the keys.
     if !bar.is_hidden() {
-        bar.set_length(snapshot.count(&range).await?);
+        bar.set_length(view.count(&range).await?);
     }
     let limits = DecodeLimits::from(&backend.capabilities().limits);
-    let writing = write_all(&*snapshot, range, export.scope.as_ref(), &limits, &mut sink, &bar);
+    let writing = write_all(&*view, range, &limits, &mut sink, &bar);
     let tally = tokio::select! {
         tally = writing => tally?,
         () = session.interrupt.raised() => return Err(Failure::Interrupted(None)),
@@ -84,15 +85,14 @@ pub(crate) async fn run(export: &Export, session: &mut Session) -> Result<()> {
 }
 
 async fn write_all(
-    snapshot: &dyn Snapshot,
+    view: &dyn Read,
     range: KeyRange,
-    only: Option<&StateScope>,
     limits: &DecodeLimits,
     sink: &mut Sink<'_>,
     bar: &ProgressBar,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut cursor = snapshot.scan(&Scan::new(range))?;
+    let mut cursor = view.scan(&Scan::new(range))?;
     loop {
         let page = cursor.next_page().await?;
         if page.is_empty() {
@@ -100,25 +100,20 @@ async fn write_all(
         }
         let passed = page.len() as u64;
         for item in page {
-            write(item, only, limits, sink, &mut tally)?;
+            write(item, limits, sink, &mut tally)?;
+            sink.pass_on().await?;
         }
         bar.inc(passed);
         tokio::task::yield_now().await;
     }
 }
 
-fn write(
-    item: Item,
-    only: Option<&StateScope>,
-    limits: &DecodeLimits,
-    sink: &mut Sink<'_>,
-    tally: &mut Tally,
-) -> Result<()> {
+fn write(item: Item, limits: &DecodeLimits, sink: &mut Sink<'_>, tally: &mut Tally) -> Result<()> {
     let Ok((scope, key)) = decode_key(&item.key) else {
         tally.foreign += 1;
         return Ok(());
     };
-    let Some(entry) = item.entry.filter(|_| only.is_none_or(|only| *only == scope)) else {
+    let Some(entry) = item.entry else {
         return Ok(());
     };
     let place = |error: Error| error.with("scope", &scope).with("key", key.escape_debug());
@@ -144,6 +139,13 @@ impl Sink<'_> {
             Sink::File(draft) => draft.write(shown),
         }
     }
+
+    async fn pass_on(&mut self) -> Result<()> {
+        match self {
+            Sink::Stdout(output) => output.pass_on().await,
+            Sink::File(_) => Ok(()),
+        }
+    }
 }
 
 /// A file that is written under another name, and takes its own once it is complete. Dropped before, it is gone.
@@ -164,6 +166,7 @@ impl Draft {
                     .into(),
             );
         }
+        check_outside_stores(path)?;
         let mut name = path
             .file_name()
             .ok_or_else(|| Error::invalid("the path names no file").with("file", path.display()))?
@@ -215,6 +218,23 @@ impl Drop for Draft {
             // Half an export helps nobody; where it cannot be removed, its name says what it is.
             drop(fs::remove_file(&self.draft));
         }
+    }
+}
+
+/// An export that took the place of a store's own file would be the end of the store.
+fn check_outside_stores(path: &Path) -> Result<()> {
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let dir = fs::canonicalize(beside.unwrap_or(Path::new("."))).map_err(|cause| unwritable(path, cause))?;
+    let is_store =
+        |dir: &&Path| fs::read(dir.join("STEAD")).is_ok_and(|marker| marker.starts_with(b"stead store\n"));
+    match dir.ancestors().find(is_store) {
+        None => Ok(()),
+        Some(store) => Err(
+            Error::invalid("the file would lie among those of a store; name one elsewhere")
+                .with("file", path.display())
+                .with("store", store.display())
+                .into(),
+        ),
     }
 }
 

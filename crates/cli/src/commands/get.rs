@@ -41,13 +41,15 @@ pub(crate) async fn run(get: &Get, session: &mut Session) -> Result<()> {
                 .with("size_bytes", entry.bytes()?.len())
                 .into());
         }
-        return output.raw(&entry.bytes()?);
+        output.raw(&entry.bytes()?);
+        return Ok(());
     }
     match entry.value()? {
         Value::String(text) if get.raw => output.raw(text.as_bytes()),
         value if get.raw => output.raw(value.to_string().as_bytes()),
         value => output.text(&value.to_string()),
     }
+    Ok(())
 }
 
 /// The failure for a key without a value.

@@ -28,13 +28,13 @@ pub(crate) struct Session {
 
 /// Runs a command to its end.
 pub(crate) async fn run(cli: Cli) -> Result<()> {
-    let output = Output::new(cli.json);
     match cli.command {
-        Command::Completions(command) => command.run(output),
-        Command::Man(command) => command.run(output),
-        Command::Demo(command) => demo::run(&command, output, Interrupt::listen()).await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Demo(command) => demo::run(&command, Output::new(cli.json)?, Interrupt::listen()).await,
         command => {
             let url = store::which(cli.store.as_deref())?;
+            let output = Output::new(cli.json)?;
             let interrupt = Interrupt::listen();
             let purpose = purpose(&command);
             let ready = tokio::select! {
@@ -49,7 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
             };
             let result = with_store(ready, &mut session).await;
             // What was printed is printed, whatever came after it.
-            let flushed = session.output.flush();
+            let flushed = session.output.finish(&session.interrupt).await;
             drop(session);
             let closed = store.backend.close().await;
             result.and(flushed).and(closed.map_err(Failure::from))

@@ -54,7 +54,7 @@ impl Set {
 
 /// Reads the value, and refuses what no store takes.
 pub(super) async fn read(set: &mut Set) -> Result<Given> {
-    admit(set.class.unwrap_or_default())?;
+    admit(set.class.unwrap_or_default(), &Limits::default())?;
     encode_key(&set.scope, &set.key)?;
     let (argument, reading) = (std::mem::take(&mut set.value), set.reading);
     // Stdin may take its time.

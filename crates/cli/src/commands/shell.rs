@@ -9,7 +9,7 @@ use stead::Error;
 
 use crate::args::Cli;
 use crate::exit::{Failure, Result};
-use crate::output::Output;
+use crate::output::print_now;
 
 /// Print the completions of a shell
 #[derive(Args, Debug)]
@@ -26,16 +26,15 @@ pub(crate) struct Man {
 }
 
 impl Completions {
-    pub(crate) fn run(&self, mut output: Output) -> Result<()> {
+    pub(crate) fn run(&self) -> Result<()> {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "stead", &mut text);
-        output.raw(&text)?;
-        output.flush()
+        print_now(&text)
     }
 }
 
 impl Man {
-    pub(crate) fn run(&self, mut output: Output) -> Result<()> {
+    pub(crate) fn run(&self) -> Result<()> {
         match &self.dir {
             Some(dir) => write_all(dir).map_err(|cause| {
                 Failure::from(
@@ -49,8 +48,7 @@ impl Man {
                 clap_mangen::Man::new(Cli::command())
                     .render(&mut text)
                     .map_err(Failure::printing)?;
-                output.raw(&text)?;
-                output.flush()
+                print_now(&text)
             }
         }
     }

@@ -68,7 +68,7 @@ pub(crate) async fn run(watch: &Watch, session: &mut Session) -> Result<()> {
                     print(change, session)?;
                     left -= 1;
                 }
-                session.output.flush()?;
+                session.output.finish(&session.interrupt).await?;
             }
             Some(StateEvent::Compacted { oldest }) => return Err(too_old(watch.from, oldest)),
             Some(StateEvent::Lagged { oldest }) => {

@@ -131,6 +131,54 @@ fn random_bytes_are_no_lines() {
 
 #[cfg(unix)]
 #[test]
+fn an_export_never_takes_the_place_of_a_store() {
+    let bench = Bench::filled();
+    bench.unchanged_by(|bench| {
+        for name in [
+            "store/state.redb",
+            "store/STEAD",
+            "store/new.jsonl",
+            "./store/../store/x",
+        ] {
+            bench
+                .run(&["export", name])
+                .failed(2, &["among those of a store", "hint: name one elsewhere"]);
+        }
+    });
+    assert_eq!(std::fs::read_dir(bench.path("store")).unwrap().count(), 2);
+}
+
+#[test]
+fn settings_that_are_no_text() {
+    let bench = Bench::new();
+    bench.file("stead.toml", b"store = \"redb:\xFF\"");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stead"));
+    command
+        .args(["get", "global", "k"])
+        .env_remove("STEAD_STORE")
+        .current_dir(bench.path(""));
+    crate::support::Ended::of(&mut command).failed(2, &["not UTF-8", "file=stead.toml"]);
+}
+
+#[test]
+fn a_name_that_is_given_twice() {
+    let bench = Bench::filled();
+    bench.unchanged_by(|bench| {
+        let line = r#"{"scope":"global","key":"k","value":1,"value":2}"#;
+        bench
+            .run_with(&["import", "-"], line)
+            .failed(2, &["same name twice", "line=1"]);
+        let op = r#"{"op":"set","scope":"global","key":"a","key":"b","value":1}"#;
+        bench
+            .run_with(&["apply"], op)
+            .failed(2, &["some lines were refused"]);
+        bench
+            .run(&["set", "global", "k", r#"{"a":1,"a":2}"#])
+            .failed(2, &["same name twice"]);
+    });
+}
+
+#[test]
 fn export_takes_the_place_of_files_only_and_keeps_their_mode() {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};

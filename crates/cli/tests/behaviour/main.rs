@@ -10,7 +10,10 @@ mod bad_values;
 mod demo;
 mod engines;
 mod no_store;
+#[cfg(unix)]
+mod progress;
 mod shell;
 mod signals;
 mod support;
 mod transfer;
+mod unread;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Bench, Ended, command, json_lines};
 
 #[cfg(unix)]
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -19,7 +19,7 @@ fn interrupt(child: &Child) {
     );
 }
 
-fn stderr_of(mut child: Child) -> String {
+pub(crate) fn stderr_of(mut child: Child) -> String {
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     text
@@ -148,27 +148,4 @@ fn watch_ends_with_success() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(bench.run(&["set", "global", "k", "2"]).done(), "revision 3\n");
-}
-
-#[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
-    let bench = Bench::new();
-    let lines: String = (0..5_000)
-        .map(|n| {
-            format!(
-                "{}\n",
-                json!({"scope": "global", "key": n.to_string(), "value": "x".repeat(100)})
-            )
-        })
-        .collect();
-    let path = bench.file("lines.jsonl", lines);
-    bench.run(&["import", &path]).done();
-    for arguments in [&["list", "global"][..], &["export"]] {
-        let mut child = bench.spawn(arguments);
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut String::new()).unwrap();
-        drop(stdout);
-        assert_eq!(child.wait().unwrap().code(), Some(0));
-        assert_eq!(stderr_of(child), "");
-    }
 }

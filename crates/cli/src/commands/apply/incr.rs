@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-use stead::codec::{Codec, Envelope, StateClass};
+use bytes::Bytes;
+use stead::codec::StateClass;
 use stead::core::{Backend, Entry, Expect, Key, Limits, Outcome};
+use stead::state::ClassRules;
 use stead::{Error, Result};
 
 use super::answer::Answer;
 use super::op::{Act, Planned, Request};
-use crate::encode::encode;
-use crate::value::Given;
 
 /// Another process may be faster; this often in a row it is not.
 const ATTEMPTS: u32 = 256;
@@ -20,9 +19,9 @@ pub(super) async fn run(request: &Request, backend: &dyn Backend, limits: &Limit
     for _ in 0..ATTEMPTS {
         let mut attempt = Attempt {
             backend,
-            limits,
             planned: Planned::new(None),
-            numbers: HashMap::new(),
+            rules: ClassRules::new(limits),
+            made: HashMap::new(),
             values: Vec::new(),
         };
         attempt.plan(request).await?;
@@ -46,28 +45,11 @@ pub(super) async fn run(request: &Request, backend: &dyn Backend, limits: &Limit
 
 struct Attempt<'a> {
     backend: &'a dyn Backend,
-    limits: &'a Limits,
     planned: Planned,
+    rules: ClassRules,
     /// What the operations so far have made of each key.
-    numbers: HashMap<Key, Number>,
+    made: HashMap<Key, Option<Bytes>>,
     values: Vec<i64>,
-}
-
-/// A value that may be incremented, and how it is written.
-#[derive(Clone, Copy)]
-struct Number {
-    value: i64,
-    class: StateClass,
-    codec: Option<Codec>,
-}
-
-impl Number {
-    /// What is not there counts as 0.
-    const NONE: Number = Number {
-        value: 0,
-        class: StateClass::Standard,
-        codec: None,
-    };
 }
 
 impl Attempt<'_> {
@@ -82,40 +64,30 @@ impl Attempt<'_> {
                 Act::Check => batch,
                 Act::Touch { expiry } => batch.touch(op.key.clone(), *expiry),
                 Act::Delete => {
-                    self.numbers.insert(op.key.clone(), Number::NONE);
+                    self.made.insert(op.key.clone(), None);
                     batch.delete(op.key.clone())
                 }
                 Act::Set { value, expiry } => {
-                    if request.increments_key(&op.key) {
-                        let number = number_in(value, self.limits);
-                        self.numbers.insert(op.key.clone(), number?);
-                    }
+                    self.made.insert(op.key.clone(), Some(value.clone()));
                     batch.put_with(op.key.clone(), value.clone(), *expiry)
                 }
                 Act::Incr { by, expiry } => {
                     self.planned.batch = batch;
-                    let number = match self.numbers.get(&op.key) {
-                        Some(number) => *number,
+                    let current = match self.made.get(&op.key) {
+                        Some(made) => made.clone(),
                         None => {
                             let entry = self.backend.get(&op.key).await?;
                             let unchanged = entry
                                 .as_ref()
                                 .map_or(Expect::Absent, |entry: &Entry| Expect::At(entry.revision()));
                             read.push((op.key.clone(), unchanged));
-                            match entry {
-                                Some(entry) => number_in(entry.value(), self.limits)?,
-                                None => Number::NONE,
-                            }
+                            entry.map(|entry| Bytes::copy_from_slice(entry.value()))
                         }
                     };
-                    let next = Number {
-                        value: added(number.value, *by)?,
-                        ..number
-                    };
-                    self.numbers.insert(op.key.clone(), next);
-                    self.values.push(next.value);
-                    let given = Given::Json(Value::from(next.value));
-                    let stored = encode(&given, next.class, next.codec, self.limits)?;
+                    let class = StateClass::default();
+                    let (sum, stored) = self.rules.increment(current.as_deref(), *by, class, None)?;
+                    self.made.insert(op.key.clone(), Some(stored.clone()));
+                    self.values.push(sum);
                     std::mem::take(&mut self.planned.batch).put_with(op.key.clone(), stored, *expiry)
                 }
             };
@@ -127,40 +99,11 @@ impl Attempt<'_> {
     }
 }
 
-impl Request {
-    fn increments_key(&self, key: &Key) -> bool {
-        self.ops
-            .iter()
-            .any(|op| matches!(op.act, Act::Incr { .. }) && op.key == *key)
-    }
-}
-
-fn number_in(stored: &[u8], limits: &Limits) -> Result<Number> {
-    let envelope = Envelope::parse(stored, &limits.into())?;
-    let value = envelope.decode_value()?.as_i64().ok_or_else(|| {
-        Error::serialization(
-            "value is not a whole number of 64 bits with a sign; only such can be incremented",
-        )
-    })?;
-    Ok(Number {
-        value,
-        class: envelope.class(),
-        codec: Some(envelope.codec()),
-    })
-}
-
-fn added(value: i64, by: i64) -> Result<i64> {
-    value.checked_add(by).ok_or_else(|| {
-        Error::invalid("increment leaves the range of 64-bit numbers; the value stays as it was")
-            .with("by", by)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
     use stead::StateScope;
     use stead::core::Revision;
     use stead::state::StateManager;

@@ -7,7 +7,7 @@ mod answer;
 mod incr;
 mod op;
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::Args;
 use stead::Error;
@@ -20,6 +20,7 @@ use super::Session;
 use crate::exit::{Exit, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::lines::{self, Line};
+use crate::printer::Printer;
 
 /// Write what the lines of JSON on stdin ask for
 ///
@@ -43,22 +44,35 @@ pub(crate) async fn run(apply: &Apply, session: &mut Session) -> Result<()> {
     let limits = backend.capabilities().limits;
     let lines = lines::read(io::stdin(), lines::longest(&limits))?;
     let (submitted, answering) = mpsc::channel(usize::from(apply.window));
-    let (printed, printing) = mpsc::channel(usize::from(apply.window));
-    let printer = tokio::task::spawn_blocking(move || print(printing));
     let submitter = Submitter {
         backend,
         limits,
         submitted,
     };
-    let ((), tally) = tokio::join!(
-        submitter.run(lines, &session.interrupt),
-        answer_all(answering, printed)
-    );
-    let printed = printer.await.map_err(super::set::lost)?;
+    let printer = session.output.printer();
+    let stuck = printer.stuck(&session.interrupt);
+    let counted = tokio::select! {
+        biased;
+        counted = async {
+            let ((), counted) = tokio::join!(
+                submitter.run(lines, &session.interrupt),
+                answer_all(answering, printer)
+            );
+            counted
+        } => Some(counted),
+        () = stuck => None,
+    };
+    let answered = session.output.printer().written();
+    let Some((tally, printed)) = counted else {
+        let note = format!(
+            "nobody reads the answers; {answered} lines were answered, and what was not answered may have been written"
+        );
+        return Err(Failure::Interrupted(Some(note)));
+    };
     if let Some(error) = tally.fatal {
         return Err(error.into());
     }
-    printed.map_err(|cause| unread(cause, tally.lines))?;
+    printed.map_err(|failure| unread(failure, answered))?;
     if session.interrupt.is_raised() {
         let note = format!(
             "{} lines were answered; what was not answered was not written",
@@ -213,8 +227,8 @@ impl Tally {
 }
 
 /// The failure to print an answer.
-fn unread(cause: io::Error, answered: u64) -> Failure {
-    match Failure::printing(cause) {
+fn unread(failure: Failure, answered: u64) -> Failure {
+    match failure {
         Failure::Unread => {
             let error = Error::unavailable(
                 "nobody reads the answers any more, so no further lines were read; what was not answered may have been \
@@ -227,7 +241,10 @@ fn unread(cause: io::Error, answered: u64) -> Failure {
 }
 
 /// Answers the lines in their order.
-async fn answer_all(mut answering: mpsc::Receiver<Submitted<'_>>, printed: mpsc::Sender<String>) -> Tally {
+async fn answer_all(
+    mut answering: mpsc::Receiver<Submitted<'_>>,
+    printer: &mut Printer,
+) -> (Tally, Result<()>) {
     let mut tally = Tally::default();
     while let Some(submitted) = answering.recv().await {
         let (number, is_batch, answer) = match submitted {
@@ -266,24 +283,13 @@ async fn answer_all(mut answering: mpsc::Receiver<Submitted<'_>>, printed: mpsc:
         if answer.is_fatal() {
             answering.close();
         }
-        if printed.send(answer.line(number, is_batch)).await.is_err() {
-            return tally;
+        let mut line = answer.line(number, is_batch).into_bytes();
+        line.push(b'\n');
+        if let Err(failure) = printer.print(&mut line).await {
+            return (tally, Err(failure));
         }
         tally.count(number, answer);
     }
-    tally
-}
-
-/// Prints answers, and flushes whenever none is waiting.
-fn print(mut answers: mpsc::Receiver<String>) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    while let Some(first) = answers.blocking_recv() {
-        let mut next = Some(first);
-        while let Some(answer) = next {
-            writeln!(out, "{answer}")?;
-            next = answers.try_recv().ok();
-        }
-        out.flush()?;
-    }
-    Ok(())
+    let flushed = printer.flush().await;
+    (tally, flushed)
 }

@@ -69,7 +69,7 @@ pub(crate) async fn run(demo: &Demo, output: Output, interrupt: Interrupt) -> Re
 /// Goes through the steps. The store that is `open` is the caller's to close when this is dropped.
 async fn show(demo: &Demo, dir: &Path, open: &mut Option<Store>, output: Output) -> Result<()> {
     let url = format!("redb:{}", escaped(dir)?);
-    let mut report = Report::new(output, &url)?;
+    let mut report = Report::new(output, &url).await?;
 
     let wanted = demo.entries as usize;
     let corpus = spawn_blocking(move || corpus::gather(wanted))
@@ -98,7 +98,7 @@ async fn show(demo: &Demo, dir: &Path, open: &mut Option<Store>, output: Output)
     let survived = after_the_kill(&store, &killed, &mut report).await;
     store.backend.close().await?;
     survived?;
-    report.end(dir)
+    report.end(dir).await
 }
 
 /// Writes the corpus.
@@ -134,19 +134,21 @@ async fn in_store(store: &Store, corpus: &Corpus, report: &mut Report) -> Result
             &format!("list '{}'", corpus.example),
             &format!("get {} message/0012", corpus::agent()),
         ],
-    )?;
+    ).await?;
 
     report.begin();
     compare(store, &corpus.pieces).await?;
-    report.step(
-        "read back",
-        &format!("{entries} values, each equal to what was written"),
-        &json!({"entries": entries}),
-        &[
-            &format!("count {}", corpus::agent()),
-            &format!("list {} --reverse --limit 3", corpus::agent()),
-        ],
-    )?;
+    report
+        .step(
+            "read back",
+            &format!("{entries} values, each equal to what was written"),
+            &json!({"entries": entries}),
+            &[
+                &format!("count {}", corpus::agent()),
+                &format!("list {} --reverse --limit 3", corpus::agent()),
+            ],
+        )
+        .await?;
 
     report.begin();
     let contended = contend::run(&store.state).await?;
@@ -165,22 +167,24 @@ async fn in_store(store: &Store, corpus: &Corpus, report: &mut Report) -> Result
             &format!("list '{}'", contend::bank()),
             &format!("set '{}' alice 500 --if-revision 1    # refused: exit code 3", contend::bank()),
         ],
-    )?;
+    ).await?;
 
     report.begin();
     expire(store).await?;
-    report.step(
-        "expired",
-        &format!(
-            "a value with a lifetime of {} ms was there, and is not there any more",
-            LIFETIME.as_millis()
-        ),
-        &json!({"lifetime_ms": LIFETIME.as_millis().try_into().unwrap_or(u64::MAX)}),
-        &[
-            "set session:demo token '{\"user\":7}' --ttl 5s",
-            "get session:demo token    # within 5 s, and again later: exit code 1",
-        ],
-    )
+    report
+        .step(
+            "expired",
+            &format!(
+                "a value with a lifetime of {} ms was there, and is not there any more",
+                LIFETIME.as_millis()
+            ),
+            &json!({"lifetime_ms": LIFETIME.as_millis().try_into().unwrap_or(u64::MAX)}),
+            &[
+                "set session:demo token '{\"user\":7}' --ttl 5s",
+                "get session:demo token    # within 5 s, and again later: exit code 1",
+            ],
+        )
+        .await
 }
 
 /// Reads every piece and compares it with what was written.
@@ -234,7 +238,7 @@ async fn after_the_kill(store: &Store, killed: &kill::Killed, report: &mut Repor
             r#"yes '{"op":"incr","scope":"global","key":"n"}' | {stead} apply    # kill it with kill -9, then:"#,
             "get global n",
         ],
-    )
+    ).await
 }
 
 /// The directory of the store, which does not exist yet or is empty.

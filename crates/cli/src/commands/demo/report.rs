@@ -19,10 +19,10 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(mut output: Output, store: &str) -> Result<Self> {
+    pub(super) async fn new(mut output: Output, store: &str) -> Result<Self> {
         if !output.is_json() {
-            output.text(&format!("A new store: {store}"))?;
-            output.flush()?;
+            output.text(&format!("A new store: {store}"));
+            output.flush().await?;
         }
         Ok(Report {
             output,
@@ -40,17 +40,23 @@ impl Report {
 
     /// Tells of a step that is done, with commands to try it by hand: `{stead}` in them stands for the program and its
     /// store, which are put in front where it is not.
-    pub(super) fn step(&mut self, name: &str, text: &str, facts: &Value, commands: &[&str]) -> Result<()> {
+    pub(super) async fn step(
+        &mut self,
+        name: &str,
+        text: &str,
+        facts: &Value,
+        commands: &[&str],
+    ) -> Result<()> {
         self.steps += 1;
         let took = self.step_begun.elapsed();
         if self.output.is_json() {
             let object = json!({"step": name, "took_ms": millis(took), "facts": facts});
             self.output.json(&Sorted(&object))?;
-            return self.output.flush();
+            return self.output.flush().await;
         }
         self.output
-            .text(&format!("\n{}. {name} ({:.2} s)", self.steps, took.as_secs_f64()))?;
-        self.output.text(&format!("   {text}"))?;
+            .text(&format!("\n{}. {name} ({:.2} s)", self.steps, took.as_secs_f64()));
+        self.output.text(&format!("   {text}"));
         let stead = format!("stead --store {}", self.store);
         for command in commands {
             let line = if command.contains("{stead}") {
@@ -58,13 +64,13 @@ impl Report {
             } else {
                 format!("{stead} {command}")
             };
-            self.output.text(&format!("   $ {line}"))?;
+            self.output.text(&format!("   $ {line}"));
         }
-        self.output.flush()
+        self.output.flush().await
     }
 
     /// Tells that all is done.
-    pub(super) fn end(mut self, dir: &Path) -> Result<()> {
+    pub(super) async fn end(mut self, dir: &Path) -> Result<()> {
         let took = self.begun.elapsed();
         let dir = dir.display().to_string();
         let text = format!(
@@ -74,7 +80,7 @@ impl Report {
         );
         let object = json!({"step": "done", "took_ms": millis(took), "dir": dir});
         self.output.either(&text, &Sorted(&object))?;
-        self.output.flush()
+        self.output.flush().await
     }
 }
 
