@@ -72,6 +72,20 @@ pub trait Watcher: Send {
     /// before it is polled.
     fn next(&mut self) -> Reply<'_, WatchEvent>;
 
+    /// The next event among the commits up to `revision`, which the store has reached, without waiting for one still to
+    /// come: `None` once there is no further one. Commits behind `revision` stay for the next call.
+    ///
+    /// Where [`position`](Watcher::position) is below `revision` after `None`, the log does not reach that far.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Watcher::next).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`next`](Watcher::next).
+    fn next_up_to(&mut self, revision: Revision) -> Reply<'_, Option<WatchEvent>>;
+
     /// Everything up to this revision was delivered or lay outside the watched range. A watch that begins after it
     /// misses nothing.
     fn position(&self) -> Revision;

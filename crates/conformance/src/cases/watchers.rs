@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stead_core::{Change, ChangeKind, ChangeSet, Revision, Watcher};
+use stead_core::{Change, ChangeKind, ChangeSet, Revision, WatchEvent, Watcher};
 
 use crate::harness::{CaseResult, Context, Failure, cases, require, require_eq};
 use crate::support::{Store, key, nth};
@@ -18,6 +18,7 @@ cases![
     event_is_readable_when_it_comes: WATCH,
     dropped_watcher_leaves_no_harm: WATCH,
     backlog_of_thousands_is_read: WATCH,
+    read_up_to_a_revision_leaves_what_is_behind: WATCH,
 ];
 
 async fn events_in_revision_order(cx: &Context) -> CaseResult {
@@ -86,7 +87,7 @@ async fn cancelled_next_loses_nothing(cx: &Context) -> CaseResult {
         let patience = Duration::from_micros(impatience % 7 * 50);
         match tokio::time::timeout(patience, watcher.next()).await {
             Ok(event) => match event? {
-                stead_core::WatchEvent::Changes(set) => seen.push(set.revision),
+                WatchEvent::Changes(set) => seen.push(set.revision),
                 other => return Err(Failure::new(format!("the watch ended: {other:?}"))),
             },
             Err(_) => require!(impatience < 1_000_000, "only {} of 200 events came", seen.len()),
@@ -157,7 +158,7 @@ async fn watcher_may_outlive_its_task(cx: &Context) -> CaseResult {
         (event, watcher)
     })
     .await?;
-    let expected = stead_core::WatchEvent::Changes(ChangeSet {
+    let expected = WatchEvent::Changes(ChangeSet {
         revision,
         changes: vec![Change {
             key: key("a"),
@@ -235,4 +236,33 @@ async fn backlog_of_thousands_is_read(cx: &Context) -> CaseResult {
         );
     }
     cx.silent(&mut *watcher).await
+}
+
+async fn read_up_to_a_revision_leaves_what_is_behind(cx: &Context) -> CaseResult {
+    let store = cx.open().await?;
+    let first = store.write("a", "1").await?;
+    let second = store.write("b", "1").await?;
+    let middle = store.write("c", "1").await?;
+    let behind = store.write("d", "1").await?;
+    let mut watcher = store.follow_after(first)?;
+    for due in [second, middle] {
+        let event = watcher.next_up_to(middle).await?;
+        let revision = match &event {
+            Some(WatchEvent::Changes(set)) => set.revision,
+            _ => Revision::ZERO,
+        };
+        require_eq!(revision, due, "each commit up to there comes, but {event:?} did");
+    }
+    for _ in 0..2 {
+        require_eq!(watcher.next_up_to(middle).await?, None, "then nothing more");
+        require!(watcher.position() >= middle, "and that is known to be all");
+    }
+    require_eq!(
+        cx.next_set(&mut *watcher).await?.revision,
+        behind,
+        "what was committed behind is still to come"
+    );
+    require_eq!(watcher.next_up_to(behind).await?, None, "nothing is waited for");
+    require!(watcher.position() >= behind, "all was delivered");
+    Ok(())
 }

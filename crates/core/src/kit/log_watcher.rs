@@ -92,22 +92,18 @@ impl<S: ChangeSource> LogWatcher<S> {
         })
     }
 
-    /// The next event if there is one without waiting.
-    async fn poll_log(&mut self) -> Result<Option<WatchEvent>> {
-        if let Some(end) = &self.ended {
-            return Ok(Some(end.clone()));
-        }
+    /// Reads the log until there is something to give. `false` if there is nothing without waiting.
+    async fn fill(&mut self) -> Result<bool> {
         loop {
-            if let Some(set) = self.ready.pop_front() {
-                self.position = set.revision;
-                return Ok(Some(WatchEvent::Changes(set)));
+            if self.ended.is_some() || !self.ready.is_empty() {
+                return Ok(true);
             }
             self.position = self.read_up_to;
             match self.source.read_after(self.read_up_to, READ_AHEAD).await? {
                 LogRead::Sets { sets, up_to } => {
                     self.started = true;
                     if up_to <= self.read_up_to {
-                        return Ok(None);
+                        return Ok(false);
                     }
                     self.read_up_to = up_to;
                     let range = &self.range;
@@ -115,16 +111,46 @@ impl<S: ChangeSource> LogWatcher<S> {
                         .extend(sets.into_iter().filter_map(|set| cut(set, range)));
                 }
                 LogRead::Compacted { oldest } => {
-                    let end = if self.started && !planted("lag-untold") {
+                    self.ended = Some(if self.started && !planted("lag-untold") {
                         WatchEvent::Lagged { oldest }
                     } else {
                         WatchEvent::Compacted { oldest }
-                    };
-                    self.ended = Some(end.clone());
-                    return Ok(Some(end));
+                    });
                 }
             }
         }
+    }
+
+    /// The next event if there is one without waiting.
+    async fn poll_log(&mut self) -> Result<Option<WatchEvent>> {
+        if !self.fill().await? {
+            return Ok(None);
+        }
+        Ok(self.take())
+    }
+
+    /// As [`poll_log`](Self::poll_log), but leaves what lies behind `revision`.
+    async fn poll_log_up_to(&mut self, revision: Revision) -> Result<Option<WatchEvent>> {
+        if self.ready.is_empty() && self.ended.is_none() && self.read_up_to >= revision {
+            self.position = self.read_up_to;
+            return Ok(None);
+        }
+        if !self.fill().await? {
+            return Ok(None);
+        }
+        if self.ready.front().is_some_and(|set| set.revision > revision) {
+            self.position = self.position.max(revision);
+            return Ok(None);
+        }
+        Ok(self.take())
+    }
+
+    fn take(&mut self) -> Option<WatchEvent> {
+        if let Some(set) = self.ready.pop_front() {
+            self.position = set.revision;
+            return Some(WatchEvent::Changes(set));
+        }
+        self.ended.clone()
     }
 }
 
@@ -145,6 +171,13 @@ impl<S: ChangeSource> Watcher for LogWatcher<S> {
                 }
                 self.source.signal().wait(seen).await;
             }
+        })
+    }
+
+    fn next_up_to(&mut self, revision: Revision) -> Reply<'_, Option<WatchEvent>> {
+        Reply::pending(async move {
+            let event = self.poll_log_up_to(revision).await;
+            event.map_err(|error| error.during("watch"))
         })
     }
 
