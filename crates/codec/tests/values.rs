@@ -363,6 +363,19 @@ fn errors_name_the_type_and_the_place_and_never_the_value() {
 }
 
 #[test]
+fn text_that_is_not_utf8_is_no_json() {
+    let stored = forge(1, b"{\"user\": \"u\",\n \"other\": \"\xFF\", \"code\": 1}", None);
+    for error in [
+        decode::<BTreeMap<String, Value>>(&stored, &limits()).unwrap_err(),
+        decode_value(&stored, &limits()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Serialization);
+        let text = error.to_string();
+        assert!(text.ends_with("not well-formed JSON: line=2 column=12"), "{text}");
+    }
+}
+
+#[test]
 fn a_failing_serialize_does_not_leak_its_message() {
     struct Failing;
     impl Serialize for Failing {
