@@ -91,9 +91,7 @@ fn journals_are_not_compressed() {
     let store = engine(&config);
     fill(&store, 1, 100_000).unwrap();
     store.close().unwrap();
-    let length = fs::metadata(config.path.join("state.fjall/0.jnl"))
-        .unwrap()
-        .len();
+    let length = fs::metadata(config.path.join("state.fjall/0.jnl")).unwrap().len();
     assert!(length > 100_000, "{length}");
 }
 
@@ -153,10 +151,7 @@ fn failure_in_the_background_is_told_and_nothing_is_lost() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(read_all(&store) >= 10, "reads go on");
     drop(store);
-    assert!(
-        !closed::path_in(&config.path).exists(),
-        "that was no clean close"
-    );
+    assert!(!closed::path_in(&config.path).exists(), "that was no clean close");
 
     fs::create_dir(&tables).unwrap();
     let store = engine(&config);
