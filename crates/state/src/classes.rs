@@ -176,7 +176,7 @@ impl ClassRules {
     ) -> Result<Bytes> {
         let encoded = stead_codec::encode(value, &self.options(class, codec))?;
         self.admit(class)?;
-        Ok(bytes_of(encoded))
+        Ok(Bytes::from(encoded))
     }
 
     /// The bytes to store for raw `bytes`.
@@ -188,7 +188,7 @@ impl ClassRules {
         let options = self.options(class, Some(Codec::Bytes));
         let encoded = stead_codec::encode_bytes(bytes, &options)?;
         self.admit(class)?;
-        Ok(bytes_of(encoded))
+        Ok(Bytes::from(encoded))
     }
 
     /// The whole number that `stored` is, plus `delta`, and the bytes to store for the sum: in the class and the codec of
@@ -259,12 +259,6 @@ impl ClassRules {
             class => Err(refused(class)),
         }
     }
-}
-
-/// Without the spare room behind it, for which `Bytes` would allocate a record of its own: giving it back is cheaper.
-#[inline]
-fn bytes_of(encoded: Vec<u8>) -> Bytes {
-    Bytes::from(encoded.into_boxed_slice())
 }
 
 /// The whole number that `value` is.
