@@ -1,22 +1,19 @@
 //! fjall as an engine.
 
 use std::fs::File;
-use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use fjall::config::CompressionPolicy;
-use fjall::{
-    AbstractTree, CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
-    Snapshot,
-};
+use fjall::{AbstractTree, CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::{Mutex, RwLock};
-use stead_core::{Direction, Error, ErrorKind, Result, Strength};
-use stead_embedded::{DirectoryLock, Engine, Keyspace, StoreDirectory, View, Visit, WriteSet};
+use stead_core::{Error, ErrorKind, Result, Strength};
+use stead_embedded::{DirectoryLock, Engine, Keyspace, StoreDirectory, WriteSet};
 
 use crate::journal::MARKS_ID;
+use crate::view::FjallView;
 use crate::{Compression, FjallConfig, closed, error, journal, manifest, recovery};
 
 /// The keyspace of the marks; see `journal`.
@@ -44,14 +41,14 @@ pub struct FjallEngine {
 
 /// What views share with the engine. fjall holds its files for as long as anything of it is alive, so views take what
 /// they need from here, where the close takes it away.
-struct Shared {
+pub(crate) struct Shared {
     open: RwLock<Option<Open>>,
     data: PathBuf,
 }
 
-struct Open {
+pub(crate) struct Open {
     database: Database,
-    spaces: [fjall::Keyspace; Keyspace::ALL.len()],
+    pub(crate) spaces: [fjall::Keyspace; Keyspace::ALL.len()],
     marks: fjall::Keyspace,
 }
 
@@ -236,14 +233,14 @@ impl Shared {
     /// Runs `call` with the open database.
     ///
     /// A read may visit records from which it reads others, while somebody waits to close.
-    fn with<T>(&self, call: impl FnOnce(&Open) -> Result<T>) -> Result<T> {
+    pub(crate) fn with<T>(&self, call: impl FnOnce(&Open) -> Result<T>) -> Result<T> {
         let open = self.open.read_recursive();
         call(open.as_ref().ok_or_else(Error::closed)?)
     }
 
     /// Names the place of what was found damaged.
     #[cold]
-    fn at(&self, error: fjall::Error) -> Error {
+    pub(crate) fn at(&self, error: fjall::Error) -> Error {
         error::fjall(error).with("path", self.data.display())
     }
 }
@@ -266,10 +263,7 @@ impl Engine for FjallEngine {
         let snapshot = self
             .shared
             .with(|open| error::guarded(|| Ok(open.database.snapshot())))?;
-        Ok(FjallView {
-            shared: Arc::clone(&self.shared),
-            snapshot,
-        })
+        Ok(FjallView::new(Arc::clone(&self.shared), snapshot))
     }
 
     fn commit(&self, writes: &WriteSet, sync: bool) -> Result<()> {
@@ -401,60 +395,6 @@ impl Drop for FjallEngine {
     fn drop(&mut self) {
         // Who does not close the engine does not ask how it went.
         let _ = self.release();
-    }
-}
-
-/// A snapshot of fjall.
-pub struct FjallView {
-    shared: Arc<Shared>,
-    snapshot: Snapshot,
-}
-
-impl View for FjallView {
-    fn get(&self, space: Keyspace, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let value = self.shared.with(|open| {
-            error::guarded(|| {
-                self.snapshot
-                    .get(&open.spaces[space.index()], key)
-                    .map_err(|error| self.shared.at(error))
-            })
-        })?;
-        Ok(value.map(|value| read(&value)).is_some())
-    }
-
-    fn scan(
-        &self,
-        space: Keyspace,
-        start: &[u8],
-        end: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
-        if end.is_some_and(|end| end <= start) {
-            return Ok(());
-        }
-        let bounds = (
-            Bound::Included(start),
-            end.map_or(Bound::Unbounded, Bound::Excluded),
-        );
-        self.shared.with(|open| {
-            let space = &open.spaces[space.index()];
-            let mut range = error::guarded(|| Ok(self.snapshot.range::<&[u8], _>(space, bounds)))?;
-            loop {
-                let next = error::guarded(|| {
-                    let next = match direction {
-                        Direction::Forward => range.next(),
-                        Direction::Reverse => range.next_back(),
-                    };
-                    let pair = next.map(fjall::Guard::into_inner).transpose();
-                    pair.map_err(|error| self.shared.at(error))
-                })?;
-                let Some((key, value)) = next else { return Ok(()) };
-                if let ControlFlow::Break(()) = visit(&key, &value) {
-                    return Ok(());
-                }
-            }
-        })
     }
 }
 

@@ -1,20 +1,25 @@
 //! What fjall's errors mean to a caller.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use fjall::LsmError;
 use stead_core::{Error, ErrorKind, Result};
-use stead_embedded::file_error;
+use stead_embedded::{Outside, file_error};
 
 /// Runs `call`, and makes an error of a panic: fjall trusts its files in places, and gives up over damaged ones.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
-        Err(Error::corrupt(
-            "fjall panicked, as it does over damaged files; restore the store from a backup",
-        ))
-    })
+    stead_embedded::guarded(panicked, call)
+}
+
+/// As [`guarded`], for a scan: one guard around it instead of one for each record.
+pub(crate) fn guarded_around<T>(call: impl FnOnce(&Outside) -> Result<T>) -> Result<T> {
+    stead_embedded::guarded_around(panicked, call)
+}
+
+#[cold]
+fn panicked() -> Error {
+    Error::corrupt("fjall panicked, as it does over damaged files; restore the store from a backup")
 }
 
 /// A file that is not as it was written.

@@ -52,10 +52,12 @@ mod error;
 mod journal;
 mod manifest;
 mod recovery;
+mod view;
 
 pub use config::{Compression, FjallConfig};
-pub use engine::{FjallEngine, FjallView};
+pub use engine::FjallEngine;
 pub use stead_embedded::{Embedded, EmbeddedOptions};
+pub use view::FjallView;
 
 use std::sync::Arc;
 

@@ -2,26 +2,24 @@
 
 use std::cell::Cell;
 use std::io;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::OnceLock;
 
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction,
-    ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError, TableHandle,
+    Builder, Database, DatabaseError, Durability, ReadOnlyDatabase, ReadableDatabase, StorageBackend,
+    TableDefinition, TableHandle,
 };
-use stead_core::{Direction, Error, Result, Strength};
-use stead_embedded::{Engine, Keyspace, View, Visit, WriteSet};
+use stead_core::{Error, Result, Strength};
+use stead_embedded::{Engine, Keyspace, WriteSet};
 
 use crate::files::Files;
+use crate::view::RedbView;
 use crate::{RedbConfig, error};
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
-type Table = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The table of a keyspace.
-const fn definition(space: Keyspace) -> Definition {
+pub(crate) const fn definition(space: Keyspace) -> Definition {
     TableDefinition::new(space.as_str())
 }
 
@@ -176,10 +174,7 @@ impl Engine for RedbEngine {
             Handle::ReadOnly(database) => database.begin_read().map_err(error::transaction),
             Handle::Closed => Err(Error::closed()),
         };
-        Ok(RedbView {
-            transaction: error::guarded(begin)?,
-            tables: Default::default(),
-        })
+        error::guarded(begin).map(RedbView::new)
     }
 
     fn commit(&self, writes: &WriteSet, sync: bool) -> Result<()> {
@@ -247,81 +242,4 @@ fn write(database: &Database, writes: &WriteSet, sync: bool) -> Result<()> {
         }
     }
     transaction.commit().map_err(error::commit)
-}
-
-/// A read transaction of redb, with its tables as they are wanted.
-pub struct RedbView {
-    transaction: ReadTransaction,
-    /// Opening a table takes a look-up in redb's tree of tables: most views need one or two.
-    tables: [OnceLock<Table>; Keyspace::ALL.len()],
-}
-
-impl RedbView {
-    /// The table of a keyspace, or `None` in a database that has none yet.
-    fn table(&self, space: Keyspace) -> Result<Option<&Table>> {
-        let place = &self.tables[space.index()];
-        if let Some(table) = place.get() {
-            return Ok(Some(table));
-        }
-        error::guarded(|| match self.transaction.open_table(definition(space)) {
-            Ok(table) => Ok(Some(place.get_or_init(|| table))),
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(error::table(error)),
-        })
-    }
-}
-
-impl View for RedbView {
-    fn get(&self, space: Keyspace, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let Some(table) = self.table(space)? else {
-            return Ok(false);
-        };
-        match error::guarded(|| ReadableTable::get(table, key).map_err(error::storage))? {
-            Some(value) => {
-                read(error::guarded(|| Ok(value.value()))?);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
-    }
-
-    fn scan(
-        &self,
-        space: Keyspace,
-        start: &[u8],
-        end: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
-        if end.is_some_and(|end| end <= start) {
-            return Ok(());
-        }
-        let Some(table) = self.table(space)? else {
-            return Ok(());
-        };
-        let bounds = (
-            Bound::Included(start),
-            end.map_or(Bound::Unbounded, Bound::Excluded),
-        );
-        let outside = Cell::new(false);
-        error::guarded_around(&outside, || {
-            let mut range = ReadableTable::range::<&[u8]>(table, bounds).map_err(error::storage)?;
-            loop {
-                let next = match direction {
-                    Direction::Forward => range.next(),
-                    Direction::Reverse => range.next_back(),
-                };
-                let Some((key, value)) = next.transpose().map_err(error::storage)? else {
-                    return Ok(());
-                };
-                let (key, value) = (key.value(), value.value());
-                outside.set(true);
-                let flow = visit(key, value);
-                outside.set(false);
-                if flow.is_break() {
-                    return Ok(());
-                }
-            }
-        })
-    }
 }

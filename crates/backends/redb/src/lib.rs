@@ -27,10 +27,12 @@ mod config;
 mod engine;
 mod error;
 mod files;
+mod view;
 
 pub use config::RedbConfig;
-pub use engine::{RedbEngine, RedbView};
+pub use engine::RedbEngine;
 pub use stead_embedded::{Embedded, EmbeddedOptions};
+pub use view::RedbView;
 
 use std::sync::Arc;
 

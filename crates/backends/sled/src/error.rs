@@ -1,7 +1,6 @@
 //! What sled's errors mean to a caller.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use stead_core::{Error, Result};
@@ -9,20 +8,22 @@ use stead_embedded::{file_error, locked_error};
 
 /// Runs `call`, and makes an error of a panic: sled trusts its pages in places, and gives up over damaged ones.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
-        Err(Error::corrupt(
-            "sled panicked, as it does over a damaged file; restore the store from a backup",
-        ))
-    })
+    stead_embedded::guarded(
+        || Error::corrupt("sled panicked, as it does over a damaged file; restore the store from a backup"),
+        call,
+    )
 }
 
 /// As [`guarded`], for the close: there sled writes and trusts the disk to take it, so a panic says nothing of damage.
 pub(crate) fn guarded_close<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
-        Err(Error::unavailable(
-            "sled panicked while it closed its files, as it does when the disk fails; open the store anew",
-        ))
-    })
+    stead_embedded::guarded(
+        || {
+            Error::unavailable(
+                "sled panicked while it closed its files, as it does when the disk fails; open the store anew",
+            )
+        },
+        call,
+    )
 }
 
 /// A failure to read, or to write what can be written again.

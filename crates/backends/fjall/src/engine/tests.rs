@@ -3,6 +3,9 @@
 use std::fs;
 use std::ops::ControlFlow;
 
+use stead_core::Direction;
+use stead_embedded::View;
+
 use super::*;
 
 fn engine(config: &FjallConfig) -> FjallEngine {
