@@ -1,0 +1,314 @@
+-- Format 1 of a Stead store in PostgreSQL. `%s` stands for the quoted name of the schema.
+-- docs/src/formats/postgres.md says what every column means.
+
+CREATE TABLE %s.meta (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    product text NOT NULL CHECK (product = 'stead'),
+    format integer NOT NULL,
+    lineage bytea NOT NULL CHECK (octet_length(lineage) = 16),
+    floor bigint NOT NULL DEFAULT 0,
+    listening timestamptz,
+    syncs bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 25);
+
+CREATE TABLE %s.entries (
+    key bytea PRIMARY KEY,
+    value bytea NOT NULL,
+    revision bigint NOT NULL,
+    deadline bigint
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+CREATE INDEX entries_deadline ON %s.entries (deadline) WHERE deadline IS NOT NULL;
+
+-- The newest row holds the store's totals, so that no row is updated by every commit: the dead versions of such a row
+-- would pile up under a long snapshot, and every commit would have to walk over them.
+CREATE TABLE %s.changes (
+    revision bigint PRIMARY KEY,
+    entries bigint NOT NULL,
+    bytes bigint NOT NULL,
+    keys bytea[] NOT NULL,
+    kinds bytea
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE TABLE %s.requests (
+    id bytea PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    time bigint NOT NULL,
+    fingerprint bytea NOT NULL,
+    outcome smallint NOT NULL,
+    revision bigint,
+    place integer,
+    found bigint
+);
+
+CREATE UNIQUE INDEX requests_number ON %s.requests (number);
+
+INSERT INTO %s.changes VALUES (0, 0, 0, '{}', NULL);
+
+-- The first precondition of each batch that does not hold, and what was found there.
+CREATE FUNCTION %s.judge_1(
+    p_now bigint,
+    c_batch integer[], c_place integer[], c_expect smallint[], c_key bytea[], c_end bytea[], c_number bigint[]
+) RETURNS TABLE (batch integer, place integer, found bigint)
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+AS $stead$
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (j.batch) j.batch, j.place, j.found
+    FROM (
+        SELECT c.batch, c.place, c.expect, c.number,
+            CASE WHEN c.expect < 3 THEN (
+                SELECT e.revision FROM %s.entries e
+                WHERE e.key = c.key AND (e.deadline IS NULL OR e.deadline > p_now)
+            ) ELSE (
+                SELECT count(*) FROM (
+                    SELECT FROM %s.entries e
+                    WHERE e.key >= c.key AND e.key < c.end_ AND (e.deadline IS NULL OR e.deadline > p_now)
+                    LIMIT c.number + 1
+                ) counted
+            ) END AS found
+        FROM unnest(c_batch, c_place, c_expect, c_key, c_end, c_number)
+            AS c(batch, place, expect, key, end_, number)
+        OFFSET 0
+    ) j
+    WHERE NOT CASE j.expect
+        WHEN 0 THEN j.found IS NULL
+        WHEN 1 THEN j.found IS NOT NULL
+        ELSE j.found IS NOT DISTINCT FROM j.number
+    END
+    ORDER BY j.batch, j.place;
+END
+$stead$;
+
+-- Commits batches that do not touch each other. All that this schema is about is said in docs/src/formats/postgres.md.
+CREATE FUNCTION %s.commit_1(
+    p_now bigint, p_sync text, p_floor bigint, p_raise bigint, p_count integer, p_writes boolean[],
+    q_id bytea[], q_fingerprint bytea[],
+    c_batch integer[], c_place integer[], c_expect smallint[], c_key bytea[], c_end bytea[], c_number bigint[],
+    w_batch integer[], w_key bytea[], w_value bytea[], w_deadline bigint[],
+    o_batch integer[], o_key bytea[], o_value bytea[],
+    o_absent smallint[], o_absent_deadline bigint[], o_present smallint[], o_present_deadline bigint[],
+    OUT r_last bigint, OUT r_expired bigint,
+    OUT r_outcome smallint[], OUT r_revision bigint[], OUT r_place integer[], OUT r_found bigint[]
+) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $stead$
+DECLARE
+    v_first bigint;
+    v_base bigint;
+    v_entries bigint;
+    v_bytes bigint;
+    v_listening boolean;
+    v_floor bigint;
+    v_plain boolean := p_writes IS NULL;
+    v_revisions bigint[];
+    v_replaced bigint;
+    v_replaced_bytes bigint;
+    v_seen boolean;
+    v_what smallint;
+    v_deadline bigint;
+    v_batch integer;
+    v_keys bytea[];
+    v_kinds bytea;
+    v_row record;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transaction_isolation' USING ERRCODE = 'SD001';
+    END IF;
+    -- Until the end of the transaction, which is after the commit is visible: revisions become visible in their order.
+    PERFORM pg_advisory_xact_lock(1937007972, '%s.changes'::regclass::oid::integer);
+    IF p_sync IS NOT NULL THEN
+        PERFORM set_config('synchronous_commit', p_sync, true);
+    END IF;
+    SELECT c.revision, c.entries, c.bytes, m.listening > clock_timestamp(), m.floor
+        INTO STRICT v_first, v_entries, v_bytes, v_listening, v_floor
+        FROM %s.changes c, %s.meta m WHERE m.one ORDER BY c.revision DESC LIMIT 1;
+    -- A batch that raises comes alone.
+    v_base := greatest(v_first, p_raise);
+    r_last := v_first;
+    r_expired := 0;
+
+    IF v_plain THEN
+        r_last := v_base + p_count;
+    ELSE
+        r_outcome := array_fill(0::smallint, ARRAY[p_count]);
+        r_revision := array_fill(NULL::bigint, ARRAY[p_count]);
+        r_place := array_fill(NULL::integer, ARRAY[p_count]);
+        r_found := array_fill(NULL::bigint, ARRAY[p_count]);
+        v_revisions := array_fill(0::bigint, ARRAY[p_count]);
+        IF q_id IS NOT NULL THEN
+            FOR v_row IN
+                SELECT u.batch, u.fingerprint = q.fingerprint AS same, q.outcome, q.revision, q.place, q.found
+                FROM unnest(q_id, q_fingerprint) WITH ORDINALITY AS u(id, fingerprint, batch)
+                JOIN %s.requests q ON q.id = u.id
+            LOOP
+                r_outcome[v_row.batch] := CASE WHEN v_row.same THEN v_row.outcome + 2 ELSE 4 END;
+                r_revision[v_row.batch] := v_row.revision;
+                r_place[v_row.batch] := v_row.place;
+                r_found[v_row.batch] := v_row.found;
+            END LOOP;
+        END IF;
+        IF c_batch IS NOT NULL THEN
+            FOR v_row IN
+                SELECT j.batch, j.place, j.found
+                FROM %s.judge_1(p_now, c_batch, c_place, c_expect, c_key, c_end, c_number) j
+            LOOP
+                CONTINUE WHEN r_outcome[v_row.batch] <> 0;
+                r_outcome[v_row.batch] := 1;
+                r_place[v_row.batch] := v_row.place;
+                r_found[v_row.batch] := v_row.found;
+            END LOOP;
+        END IF;
+        FOR i IN 1..p_count LOOP
+            CONTINUE WHEN r_outcome[i] <> 0;
+            IF p_writes[i] THEN
+                r_last := greatest(r_last, v_base) + 1;
+                v_revisions[i] := r_last;
+            END IF;
+            r_revision[i] := r_last;
+        END LOOP;
+        IF w_batch IS NOT NULL AND r_last < v_base + p_count THEN
+            SELECT array_agg(u.batch), array_agg(u.key), array_agg(u.value), array_agg(u.deadline)
+                INTO w_batch, w_key, w_value, w_deadline
+                FROM unnest(w_batch, w_key, w_value, w_deadline) AS u(batch, key, value, deadline)
+                WHERE v_revisions[u.batch] > 0;
+        END IF;
+    END IF;
+
+    IF w_batch IS NOT NULL THEN
+        SELECT count(*), coalesce(sum(octet_length(e.key) + octet_length(e.value)), 0),
+            count(*) FILTER (WHERE e.deadline <= p_now)
+            INTO v_replaced, v_replaced_bytes, r_expired
+            FROM %s.entries e WHERE e.key = ANY (w_key);
+        v_entries := v_entries + cardinality(w_key) - v_replaced;
+        INSERT INTO %s.entries AS e (key, value, revision, deadline)
+            SELECT u.key, u.value, CASE WHEN v_plain THEN v_base + u.batch ELSE v_revisions[u.batch] END, u.deadline
+            FROM unnest(w_batch, w_key, w_value, w_deadline) AS u(batch, key, value, deadline)
+            ON CONFLICT (key) DO UPDATE
+            SET value = excluded.value, revision = excluded.revision, deadline = excluded.deadline;
+        SELECT v_bytes - v_replaced_bytes + sum(octet_length(u.key) + octet_length(u.value)) INTO v_bytes
+            FROM unnest(w_key, w_value) AS u(key, value);
+        INSERT INTO %s.changes (revision, entries, bytes, keys)
+            SELECT CASE WHEN v_plain THEN v_base + u.batch ELSE v_revisions[u.batch] END,
+                v_entries, v_bytes, array_agg(u.key ORDER BY u.key)
+            FROM unnest(w_batch, w_key) AS u(batch, key) GROUP BY u.batch;
+    END IF;
+
+    IF o_batch IS NOT NULL THEN
+        v_batch := 0;
+        FOR v_row IN
+            SELECT u.*, e.revision IS NOT NULL AS there, e.deadline, octet_length(e.value) AS bytes
+            FROM unnest(o_batch, o_key, o_value, o_absent, o_absent_deadline, o_present, o_present_deadline)
+                WITH ORDINALITY
+                AS u(batch, key, value, absent, absent_deadline, present, present_deadline, number)
+            LEFT JOIN %s.entries e ON e.key = u.key
+            ORDER BY u.number
+        LOOP
+            CONTINUE WHEN v_revisions[v_row.batch] = 0;
+            IF v_row.batch <> v_batch THEN
+                IF v_batch > 0 THEN
+                    INSERT INTO %s.changes VALUES (v_revisions[v_batch], v_entries, v_bytes, v_keys, v_kinds);
+                END IF;
+                v_batch := v_row.batch;
+                v_keys := '{}';
+                v_kinds := '';
+            END IF;
+            v_seen := v_row.there AND (v_row.deadline IS NULL OR v_row.deadline > p_now);
+            IF v_seen THEN
+                v_what := v_row.present;
+                v_deadline := CASE v_what WHEN 3 THEN v_row.deadline ELSE v_row.present_deadline END;
+            ELSE
+                v_what := v_row.absent;
+                v_deadline := v_row.absent_deadline;
+            END IF;
+            CONTINUE WHEN v_what = 0 OR (v_what = 2 AND NOT v_row.there);
+            v_keys := array_append(v_keys, v_row.key);
+            v_kinds := v_kinds || CASE WHEN v_what <> 2 THEN '\x00'::bytea WHEN v_seen THEN '\x01' ELSE '\x02' END;
+            IF v_row.there AND NOT v_seen THEN
+                r_expired := r_expired + 1;
+            END IF;
+            IF v_what = 2 THEN
+                DELETE FROM %s.entries e WHERE e.key = v_row.key;
+                v_entries := v_entries - 1;
+                v_bytes := v_bytes - octet_length(v_row.key) - v_row.bytes;
+            ELSIF NOT v_row.there THEN
+                INSERT INTO %s.entries VALUES (v_row.key, v_row.value, v_revisions[v_batch], v_deadline);
+                v_entries := v_entries + 1;
+                v_bytes := v_bytes + octet_length(v_row.key) + octet_length(v_row.value);
+            ELSIF v_row.value IS NULL THEN
+                UPDATE %s.entries e SET revision = v_revisions[v_batch], deadline = v_deadline
+                    WHERE e.key = v_row.key;
+            ELSE
+                UPDATE %s.entries e SET value = v_row.value, revision = v_revisions[v_batch], deadline = v_deadline
+                    WHERE e.key = v_row.key;
+                v_bytes := v_bytes - v_row.bytes + octet_length(v_row.value);
+            END IF;
+        END LOOP;
+        IF v_batch > 0 THEN
+            INSERT INTO %s.changes VALUES (v_revisions[v_batch], v_entries, v_bytes, v_keys, v_kinds);
+        END IF;
+    END IF;
+
+    IF q_id IS NOT NULL THEN
+        INSERT INTO %s.requests (id, time, fingerprint, outcome, revision, place, found)
+            SELECT u.id, p_now, u.fingerprint, r_outcome[u.batch], r_revision[u.batch], r_place[u.batch],
+                r_found[u.batch]
+            FROM unnest(q_id, q_fingerprint) WITH ORDINALITY AS u(id, fingerprint, batch)
+            WHERE u.id IS NOT NULL AND r_outcome[u.batch] < 2;
+        -- A repeated request may ask for more durability than the first: a transaction that writes nothing syncs nothing.
+        IF r_last = v_first THEN
+            UPDATE %s.meta SET syncs = syncs + 1;
+        END IF;
+    END IF;
+    IF r_last > v_base AND v_base > v_first THEN
+        p_floor := v_base;
+    END IF;
+    IF p_floor > v_floor AND p_floor < r_last THEN
+        UPDATE %s.meta SET floor = p_floor;
+        DELETE FROM %s.changes c WHERE c.revision >= v_floor AND c.revision <= p_floor;
+    END IF;
+    IF v_listening AND r_last > v_first THEN
+        PERFORM pg_notify('stead_' || '%s.changes'::regclass::oid, '');
+    END IF;
+END
+$stead$;
+
+-- Removes entries past their deadline, the longest dead first, as one batch of its own.
+CREATE FUNCTION %s.sweep_1(p_now bigint, p_limit integer, OUT r_last bigint, OUT r_swept bigint)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off
+AS $stead$
+DECLARE
+    v_entries bigint;
+    v_bytes bigint;
+    v_swept_bytes bigint;
+    v_listening boolean;
+    v_keys bytea[];
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'transaction_isolation' USING ERRCODE = 'SD001';
+    END IF;
+    PERFORM pg_advisory_xact_lock(1937007972, '%s.changes'::regclass::oid::integer);
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT c.revision, c.entries, c.bytes, m.listening > clock_timestamp()
+        INTO STRICT r_last, v_entries, v_bytes, v_listening
+        FROM %s.changes c, %s.meta m WHERE m.one ORDER BY c.revision DESC LIMIT 1;
+    WITH removed AS (
+        DELETE FROM %s.entries e WHERE e.key = ANY (ARRAY(
+            SELECT d.key FROM %s.entries d WHERE d.deadline <= p_now ORDER BY d.deadline LIMIT p_limit
+        )) RETURNING e.key, octet_length(e.key) + octet_length(e.value) AS bytes
+    )
+    SELECT array_agg(r.key ORDER BY r.key), count(*), sum(r.bytes) INTO v_keys, r_swept, v_swept_bytes FROM removed r;
+    IF r_swept > 0 THEN
+        r_last := r_last + 1;
+        INSERT INTO %s.changes VALUES (r_last, v_entries - r_swept, v_bytes - v_swept_bytes, v_keys,
+            decode(repeat('02', r_swept::integer), 'hex'));
+        IF v_listening THEN
+            PERFORM pg_notify('stead_' || '%s.changes'::regclass::oid, '');
+        END IF;
+    END IF;
+END
+$stead$;
