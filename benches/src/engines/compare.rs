@@ -36,6 +36,8 @@ pub(super) fn compare(engine: &Engine, settings: &Settings, done: &mut dyn FnMut
     row(What::Get, sides.get());
     row(What::Scan, sides.scan());
     row(What::Iterate, sides.iterate());
+    row(What::PutFirst, sides.put_buffered());
+    sides.write_all();
     row(What::PutBuffered, sides.put_buffered());
     row(What::PutAfterRead, sides.put_after_read());
     row(What::Batch, sides.batch());
@@ -170,6 +172,12 @@ impl<'a> Sides<'a> {
             &mut || elapsed(all, || assert_eq!(self.stead.count(), all)),
             &mut || elapsed(all, || assert_eq!(self.bare.engine().count(), all)),
         )
+    }
+
+    /// Writes every entry anew, so that either side has written all of them since it was opened.
+    fn write_all(&self) {
+        self.stead.load(self.keys, LOAD_BATCH);
+        self.bare.load(self.keys, LOAD_BATCH);
     }
 
     fn put_buffered(&self) -> Pair {

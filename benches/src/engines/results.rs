@@ -8,9 +8,11 @@ pub(crate) enum What {
     Get,
     Scan,
     Iterate,
+    /// Overwrites of what was not written since the store was opened: Stead has to read it.
+    PutFirst,
+    /// Overwrites of what was.
     PutBuffered,
-    /// The same against a bare side that reads first what the put replaces. Stead has to: it counts entries and keeps
-    /// deadlines.
+    /// The same against a bare side that reads first what the put replaces.
     PutAfterRead,
     Batch,
     PutDurable,
@@ -27,10 +29,11 @@ pub(crate) enum What {
 
 impl What {
     /// All of them, in the order in which they are shown.
-    pub(crate) const ALL: [What; 16] = [
+    pub(crate) const ALL: [What; 17] = [
         What::Get,
         What::Scan,
         What::Iterate,
+        What::PutFirst,
         What::PutBuffered,
         What::PutAfterRead,
         What::Batch,
@@ -51,6 +54,7 @@ impl What {
             What::Get => "cached get".into(),
             What::Scan => "scan of 100".into(),
             What::Iterate => "full iteration, each entry".into(),
+            What::PutFirst => "put, buffered, the first of its key".into(),
             What::PutBuffered => "put, buffered".into(),
             What::PutAfterRead => "put, buffered / bare reads it first, too".into(),
             What::Batch => "batch of 100, buffered".into(),

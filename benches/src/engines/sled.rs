@@ -19,6 +19,8 @@ pub(super) const ENGINE: Engine = Engine {
     },
 };
 
+const CLEAN_EVERY_MS: u64 = 100;
+
 struct BareSled {
     database: Db,
     /// What sled's own flush leaves in the disk's cache is synced here, as Stead does.
@@ -30,7 +32,8 @@ impl BareSled {
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES as u64)
-            .flush_every_ms(None);
+            // sled cleans its log up on a thread that also syncs: as often as under Stead.
+            .flush_every_ms(Some(CLEAN_EVERY_MS));
         let database = config.open().expect("sled opens its directory");
         let log = File::open(path.join("db")).expect("sled has a log");
         BareSled { database, log }
