@@ -142,3 +142,21 @@ impl Removed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_with_any_damage_says_nothing() {
+        let text = format!("{TITLE}journal 0.jnl 4711\ntree keyspaces/0/current 00ff\n");
+        let record = format!("{text}checksum {}\n", sum_of(&text)).into_bytes();
+        assert_eq!(body(&record), Some(&*text));
+        for at in 0..record.len() {
+            let mut damaged = record.clone();
+            damaged[at] ^= 1;
+            assert_eq!(body(&damaged), None, "byte {at}");
+            assert_eq!(body(&record[..at]), None, "length {at}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use stead_embedded::{Keyspace, WriteSet};
 use crate::error;
 use crate::layers::Replaced;
 use crate::ledger::Mark;
+use crate::nudge::Nudge;
 use crate::record::{self, OWN_KEY};
 use crate::seal::{self, HOST, Seal};
 
@@ -26,13 +27,14 @@ pub(crate) struct Writer {
     /// About how much sled has written to its log since the last sync.
     pub(crate) unsynced_bytes: u64,
     mark: Mark,
+    nudge: Option<Nudge>,
     /// The store was opened, and no commit failed.
     pub(crate) can_close: bool,
 }
 
 impl Writer {
     /// One that knows nothing yet.
-    pub(crate) fn new(log: File, mark: Mark) -> Self {
+    pub(crate) fn new(log: File, mark: Mark, nudge: Nudge) -> Self {
         Writer {
             seal: Seal::default(),
             host: None,
@@ -40,6 +42,7 @@ impl Writer {
             tops: Default::default(),
             log,
             mark,
+            nudge: Some(nudge),
             unsynced_bytes: 0,
             can_close: false,
         }
@@ -88,10 +91,19 @@ impl Writer {
     ///
     /// `Unavailable`.
     pub(crate) fn sync(&mut self, tree: &Tree) -> Result<()> {
-        error::guarded(|| tree.flush().map_err(error::commit))?;
+        let flush = || tree.flush().map_err(error::commit);
+        error::guarded(|| match &self.nudge {
+            Some(nudge) => nudge.during(flush),
+            None => flush(),
+        })?;
         self.log.sync_data().map_err(error::sync)?;
         self.unsynced_bytes = 0;
         self.mark.write(self.seal.commit)
+    }
+
+    /// Lets go of the database. Nothing is written any more.
+    pub(crate) fn end(&mut self) {
+        self.nudge = None;
     }
 }
 

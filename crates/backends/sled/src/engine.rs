@@ -11,6 +11,7 @@ use stead_embedded::{DirectoryLock, Engine, WriteSet};
 use crate::commit::{Plan, Writer};
 use crate::files::{Files, SEGMENT_BYTES};
 use crate::ledger::{Ledger, Mark};
+use crate::nudge::Nudge;
 use crate::seal;
 use crate::shared::Shared;
 use crate::{SledConfig, SledView, compress, error};
@@ -65,9 +66,10 @@ impl SledEngine {
         let db = files.open()?;
         let log = File::open(files.log()).map_err(|cause| error::file(cause, &files.log()))?;
         let mark = Mark::open(&files.data)?;
+        let nudge = Nudge::for_flushes_of(Tree::clone(&db))?;
         let mut engine = SledEngine {
             shared: Arc::new(Shared::new(db)),
-            writer: Mutex::new(Writer::new(log, mark)),
+            writer: Mutex::new(Writer::new(log, mark, nudge)),
             files,
             compressing: config.use_compression,
             lock: Some(lock),
@@ -134,6 +136,7 @@ impl SledEngine {
                 Some(db) if writer.can_close => writer.sync(db).map(|()| true),
                 _ => Ok(false),
             };
+            writer.end();
             drop(db);
             self.files.wait_for_release()?;
             if closing? {

@@ -196,7 +196,11 @@ fn parse(text: &str) -> Option<Ledger> {
 
 #[cfg(test)]
 mod tests {
+    use stead_core::ErrorKind;
+    use stead_embedded::Engine;
+
     use super::*;
+    use crate::{SledConfig, SledEngine};
 
     fn closed() -> Ledger {
         Ledger {
@@ -265,5 +269,23 @@ mod tests {
         assert!(open.compare(&found(12)).is_ok());
         assert!(open.compare(&found(13)).is_ok());
         assert!(open.compare(&found(11)).is_err());
+    }
+
+    #[test]
+    fn store_that_is_older_than_its_ledger_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = SledConfig::new(dir.path().join("store"));
+        SledEngine::open(&config).unwrap().close().unwrap();
+        let data = config.path.join("state.sled");
+        let last = Ledger::read(&data).unwrap().unwrap();
+        assert!(last.closed.is_some());
+        for closed in [last.closed, None] {
+            let commit = last.commit + 1;
+            Ledger { commit, closed }.write(&data).unwrap();
+            let error = SledEngine::open(&config).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+        Ledger::open_at(last.commit).write(&data).unwrap();
+        drop(SledEngine::open(&config).unwrap());
     }
 }

@@ -63,6 +63,7 @@ mod error;
 mod files;
 mod layers;
 mod ledger;
+mod nudge;
 mod record;
 mod scan;
 mod seal;
