@@ -10,7 +10,7 @@ use std::slice::from_ref;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use stead_benches::engines::{ByHand, ENGINES, Engine, Stead};
-use stead_benches::workload::{keys, shuffled};
+use stead_benches::workload::{end, keys, shuffled};
 use stead_core::{Durability, Key};
 
 const ENTRIES: usize = 10_000;
@@ -42,8 +42,9 @@ fn compare(criterion: &mut Criterion, engine: &Engine) {
     side(&mut scans, "stead", starts, |key| {
         drop(black_box(stead.scan(key, SCAN)));
     });
+    let end = end();
     side(&mut scans, "bare", starts, |key| {
-        drop(black_box(bare.engine().scan(key.as_bytes(), SCAN)));
+        drop(black_box(bare.engine().scan(key.as_bytes(), &end, SCAN)));
     });
     scans.finish();
 

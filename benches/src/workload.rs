@@ -1,6 +1,6 @@
 //! What both sides of a comparison store.
 
-use stead_core::{Key, Partition, Random, SeededRandom};
+use stead_core::{Key, KeyRange, Partition, Random, SeededRandom};
 
 /// `count` keys in order, of 30 bytes each.
 ///
@@ -9,10 +9,25 @@ use stead_core::{Key, Partition, Random, SeededRandom};
 /// Never: the keys are within the limits.
 #[must_use]
 pub fn keys(count: usize) -> Vec<Key> {
-    let partition = Partition::new("agent:bench").expect("a valid partition");
+    let partition = partition();
     (0..count)
         .map(|index| Key::new(&partition, format!("\u{1}item/{index:012}")).expect("a valid key"))
         .collect()
+}
+
+fn partition() -> Partition {
+    Partition::new("agent:bench").expect("a valid partition")
+}
+
+/// Where the partition of the keys ends.
+///
+/// # Panics
+///
+/// Never: it has an end.
+#[must_use]
+pub fn end() -> Vec<u8> {
+    let range = KeyRange::partition(&partition());
+    range.end().expect("a partition ends").to_vec()
 }
 
 /// A value of 100 bytes, for stores that do not compress.

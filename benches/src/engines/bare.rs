@@ -83,8 +83,9 @@ pub trait Bare: Send + Sync {
     /// The record under `key`, as a copy: Stead gives its callers one too.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// Copies the first `limit` records from `start` on, with their keys, as Stead gives them.
-    fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)>;
+    /// Copies the first `limit` records from `start` to `end`, with their keys, as Stead gives them: a scan of Stead ends
+    /// with the partition, and engines compare every key with the end that they are given.
+    fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)>;
 
     /// Reads every record of the data in order, and counts them.
     fn count(&self) -> usize;

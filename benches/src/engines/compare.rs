@@ -11,7 +11,7 @@ use super::run::Settings;
 use super::{ByHand, Engine, Stead, space};
 use crate::measure::{Pair, elapsed, pair_rounds, time};
 use crate::report::Unit;
-use crate::workload::{keys, shuffled};
+use crate::workload::{end, keys, shuffled};
 
 /// How the stores are loaded.
 const LOAD_BATCH: usize = 1_000;
@@ -147,6 +147,7 @@ impl<'a> Sides<'a> {
     }
 
     fn scan(&self) -> Pair {
+        let end = end();
         pair_rounds(
             9,
             &mut || {
@@ -158,7 +159,7 @@ impl<'a> Sides<'a> {
             &mut || {
                 time(500, |_| {
                     let start = &self.keys[self.place(&self.theirs, 100)];
-                    let found = self.bare.engine().scan(start.as_bytes(), 100);
+                    let found = self.bare.engine().scan(start.as_bytes(), &end, 100);
                     assert_eq!(black_box(found).len(), 100);
                 })
             },

@@ -58,9 +58,9 @@ impl Bare for BareFjall {
         Some(found.to_vec())
     }
 
-    fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.keyspace(Table::Data)
-            .range(start..)
+            .range(start..end)
             .take(limit)
             .map(|found| {
                 let (key, value) = found.into_inner().expect("it reads");

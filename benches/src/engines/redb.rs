@@ -70,8 +70,8 @@ impl Bare for BareRedb {
         Some(found.value().to_vec())
     }
 
-    fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let range = self.data().range(start..).expect("it reads");
+    fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let range = self.data().range(start..end).expect("it reads");
         range
             .take(limit)
             .map(|found| {

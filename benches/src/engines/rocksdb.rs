@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, DB, DBCompressionType, Direction, IteratorMode, Options,
-    WriteBatch, WriteOptions,
+    ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::bare::{Bare, Table, Writes};
@@ -49,9 +49,13 @@ impl BareRocksDb {
         self.0.cf_handle(table.name()).expect("a column family")
     }
 
-    fn records(&self, from: IteratorMode<'_>) -> impl Iterator<Item = (Box<[u8]>, Box<[u8]>)> {
+    fn records(
+        &self,
+        from: IteratorMode<'_>,
+        options: ReadOptions,
+    ) -> impl Iterator<Item = (Box<[u8]>, Box<[u8]>)> {
         self.0
-            .iterator_cf(self.family(Table::Data), from)
+            .iterator_cf_opt(self.family(Table::Data), options, from)
             .map(|found| found.expect("it reads"))
     }
 }
@@ -70,15 +74,17 @@ impl Bare for BareRocksDb {
         self.0.get_cf(self.family(Table::Data), key).expect("it reads")
     }
 
-    fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.records(IteratorMode::From(start, Direction::Forward))
+    fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(end);
+        self.records(IteratorMode::From(start, Direction::Forward), options)
             .take(limit)
             .map(|(key, value)| (key.into_vec(), value.into_vec()))
             .collect()
     }
 
     fn count(&self) -> usize {
-        self.records(IteratorMode::Start).count()
+        self.records(IteratorMode::Start, ReadOptions::default()).count()
     }
 
     fn close(self: Box<Self>) {

@@ -67,8 +67,8 @@ impl Bare for BareSled {
         Some(found.to_vec())
     }
 
-    fn scan(&self, start: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let range = place(Table::Data, start)..place(Table::Changes, &[]);
+    fn scan(&self, start: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let range = place(Table::Data, start)..place(Table::Data, end);
         self.database
             .range(range)
             .take(limit)

@@ -4,7 +4,7 @@ use stead_core::Durability;
 
 use super::bare::data_record;
 use super::{ByHand, ENGINES, Engine, Stead};
-use crate::workload::{keys, values};
+use crate::workload::{end, keys, values};
 
 /// Runs `check` on each engine that is compiled in, in a directory of its own.
 fn each(check: impl Fn(&Engine, &std::path::Path)) {
@@ -27,7 +27,7 @@ fn bare_engines_read_what_was_written_after_they_were_closed() {
         let record = bare.engine().get(keys[7].as_bytes());
         let wanted = values().iter().any(|value| Some(data_record(value)) == record);
         assert!(wanted, "{}", engine.name);
-        let found = bare.engine().scan(keys[450].as_bytes(), 100);
+        let found = bare.engine().scan(keys[450].as_bytes(), &end(), 100);
         let wanted: Vec<_> = keys[450..].iter().map(|key| key.as_bytes().to_vec()).collect();
         assert_eq!(
             found.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
