@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["stead-core"],
     &["stead-codec"],
     BACKENDS,
-    &["stead-state"],
+    &["stead-copy", "stead-state"],
     &["stead"],
     &["stead-cli"],
 ];
@@ -26,7 +26,7 @@ const WITHIN: &[(&str, &str)] = &[
 ];
 
 /// Edges to lower floors that are forbidden all the same: domain crates know traits, not backends.
-const UPPER: &[&str] = &["stead-state"];
+const UPPER: &[&str] = &["stead-copy", "stead-state"];
 const BACKENDS: &[&str] = &[
     "stead-embedded",
     "stead-fjall",
@@ -56,6 +56,7 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
         &["tokio", "redb", "sled", "rocksdb", "async-trait", "serde"],
     ),
     (&["--package", "stead-memory"], &["tokio", "redb", "serde"]),
+    (&["--package", "stead-copy"], &["tokio", "serde", "stead-codec"]),
     (&["--package", "stead-sled"], &["zstd-sys"]),
     (&["--package", "stead-fjall"], &["zstd-sys", "cc"]),
     (
