@@ -13,6 +13,7 @@
 //! | `redb` | `redb:./data`, an embedded store in a directory | yes |
 //! | `fjall` | `fjall:./data`, the same on an engine for loads that write much | no |
 //! | `rocksdb` | `rocksdb:./data`, the same on RocksDB, whose C++ takes long to build | no |
+//! | `redis` | `redis://localhost`, a store on a Redis server, or `redis+cluster://` | no |
 //! | `sled` | `sled:./data`, the same on sled, which is beta upstream | no |
 //! | `state` | typed values in scopes, transactions, watches by scope | yes |
 //! | `config` | settings from a file such as `stead.toml` | no |
@@ -36,6 +37,8 @@ pub use stead_fjall as fjall;
 pub use stead_memory as memory;
 #[cfg(feature = "redb")]
 pub use stead_redb as redb;
+#[cfg(feature = "redis")]
+pub use stead_redis as redis;
 #[cfg(feature = "rocksdb")]
 pub use stead_rocksdb as rocksdb;
 #[cfg(feature = "sled")]

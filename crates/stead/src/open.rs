@@ -7,7 +7,8 @@ use stead_core::{Backend, Error, Result, StoreUrl, nearest};
 /// Opens the store at `url`, such as `memory:` or `redb:./data?durability=durable`.
 ///
 /// Each backend documents its options; one that it does not know is refused by name. What blocks (the file system) happens
-/// on a thread of its own, on any async runtime.
+/// on a thread of its own, on any async runtime. A store on a server is opened on a tokio runtime, to which its connections
+/// belong.
 ///
 /// ```
 /// # futures_executor::block_on(async {
@@ -41,6 +42,10 @@ pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
         "fjall" => stead_fjall::open_url(url).await,
         #[cfg(feature = "rocksdb")]
         "rocksdb" => stead_rocksdb::open_url(url).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "redis+unix" => {
+            stead_redis::open_url(url).await
+        }
         #[cfg(feature = "sled")]
         "sled" => stead_sled::open_url(url).await,
         scheme => Err(not_compiled_in(scheme)),
@@ -72,6 +77,10 @@ pub fn check_url(url: &str) -> Result<()> {
         "fjall" => stead_fjall::parse_url(url).map(drop),
         #[cfg(feature = "rocksdb")]
         "rocksdb" => stead_rocksdb::parse_url(url).map(drop),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "redis+unix" => {
+            stead_redis::RedisOptions::from_url(url).map(drop)
+        }
         #[cfg(feature = "sled")]
         "sled" => stead_sled::parse_url(url).map(drop),
         scheme => Err(not_compiled_in(scheme)),
@@ -99,6 +108,16 @@ const SCHEMES: &[&str] = &[
     "fjall",
     #[cfg(feature = "rocksdb")]
     "rocksdb",
+    #[cfg(feature = "redis")]
+    "redis",
+    #[cfg(feature = "redis")]
+    "rediss",
+    #[cfg(feature = "redis")]
+    "redis+cluster",
+    #[cfg(feature = "redis")]
+    "rediss+cluster",
+    #[cfg(feature = "redis")]
+    "redis+unix",
     #[cfg(feature = "sled")]
     "sled",
 ];
