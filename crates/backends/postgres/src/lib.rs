@@ -46,6 +46,6 @@ mod tasks;
 mod tls;
 
 pub use config::{Host, Pooler, PostgresConfig, TlsMode};
-pub use open::open_url;
+pub use open::{open_url, parse_url};
 pub use stead_network::{NetworkOptions, SecretString};
 pub use store::PostgresBackend;

@@ -13,25 +13,34 @@ use crate::shared::{Found, Shared, newest_of};
 use crate::statements::Statements;
 use crate::{PostgresBackend, PostgresConfig, error, schema};
 
-/// Opens the store at a URL such as `postgres://app:password@db.internal/shop?schema=memory`, with the options that
-/// [`PostgresConfig::from_url`] and [`NetworkOptions::from_url`] take.
+/// Reads a URL such as `postgres://app:password@db.internal/shop?schema=memory`, with the options that
+/// [`PostgresConfig::from_url`] and [`NetworkOptions::from_url`] take, and opens nothing.
 ///
 /// # Errors
 ///
-/// `Invalid` for a malformed URL and unknown options; else as [`PostgresBackend::open`].
-pub fn open_url(mut url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
-    let parsed = (|| {
+/// `Invalid` for a malformed URL, unknown options and malformed values.
+pub fn parse_url(mut url: StoreUrl) -> Result<(PostgresConfig, NetworkOptions)> {
+    let mut parsed = || {
         let config = PostgresConfig::from_url(&mut url)?;
         let options = NetworkOptions::from_url(&mut url)?;
-        url.finish()?;
-        Ok::<_, Error>((config, options))
-    })();
-    match parsed {
+        Ok((config, options))
+    };
+    let parsed = parsed().and_then(|parsed| url.finish().map(|()| parsed));
+    parsed.map_err(|error: Error| error.during("open"))
+}
+
+/// Opens the store at a URL as [`parse_url`] reads it.
+///
+/// # Errors
+///
+/// Those of [`parse_url`] and [`PostgresBackend::open`].
+pub fn open_url(url: StoreUrl) -> Reply<'static, Arc<dyn Backend>> {
+    match parse_url(url) {
         Ok((config, options)) => Reply::pending(async move {
             let store = PostgresBackend::open(config, options).await?;
             Ok(store as Arc<dyn Backend>)
         }),
-        Err(error) => Reply::fail(error.during("open")),
+        Err(error) => Reply::fail(error),
     }
 }
 
@@ -63,7 +72,7 @@ async fn attempt(config: &PostgresConfig, options: &NetworkOptions) -> Result<Fo
         session.abandon();
     }
     let lineage = lineage?;
-    let sql = Statements::new(&config.schema);
+    let sql = Statements::new(&config.schema, server.sessions);
     let row = session.row(&sql.newest, &[]).await?;
     let (newest, floor) = newest_of(&row).map_err(Failure::Final)?;
     drop(session);

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
 use stead_core::{Error, Result};
 use stead_network::{Failure, NetworkOptions};
 use tokio::time::timeout;
@@ -17,8 +19,9 @@ use crate::{Host, Pooler, PostgresConfig, TlsMode, error, tls};
 
 /// What every session of ours is told at its beginning. The plans of our statements are meant to walk the indexes: one that
 /// was made for a small table and is kept while the table grows must not read all of it, and no sort must read a whole
-/// range to give its first page.
-const SESSION_SETTINGS: &str = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off \
+/// range to give its first page. They are the same for all parameters, and so planned once.
+const SESSION_SETTINGS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off \
+     -c enable_hashjoin=off -c enable_mergejoin=off -c enable_sort=off -c jit=off \
      -c default_transaction_isolation=read\\ committed";
 
 /// The stream of an encrypted connection.
@@ -102,7 +105,15 @@ impl Server {
             Purpose::Write => &self.writes,
             Purpose::Snapshot => &self.snapshots,
         };
-        let object = lane.pool.get().await;
+        // Most of the time there is one, and no timer needs to be set for the wait.
+        let at_once = Timeouts {
+            wait: Some(Duration::ZERO),
+            ..lane.pool.timeouts()
+        };
+        let object = match lane.pool.timeout_get(&at_once).await {
+            Err(PoolError::Timeout(TimeoutType::Wait)) => lane.pool.get().await,
+            other => other,
+        };
         Ok(Session {
             object: Some(object.map_err(|error| error::pooling(error, lane.option, lane.limit))?),
             prepares: self.sessions,

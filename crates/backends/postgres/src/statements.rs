@@ -35,12 +35,14 @@ pub(crate) struct Statements {
 }
 
 impl Statements {
-    pub(crate) fn new(schema: &str) -> Self {
+    /// For sessions that are ours, or for such as are shared and cannot be told how to plan.
+    pub(crate) fn new(schema: &str, sessions: bool) -> Self {
         let s = &quoted(schema)[..];
         let plain = |text: &str, types: Vec<Type>| Sql {
             text: text.replace("%s", s),
             types,
         };
+        let pooled = if sessions { "" } else { "pooled_" };
         let of_page = || vec![Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8];
         Statements {
             get: plain(GET, vec![Type::BYTEA]),
@@ -49,8 +51,11 @@ impl Statements {
             page_back: plain(&page(" DESC"), of_page()),
             keys: plain(&keys(""), of_page()),
             keys_back: plain(&keys(" DESC"), of_page()),
-            commit: commit(s),
-            judge: plain(JUDGE, [vec![Type::INT8], checks()].concat()),
+            commit: commit(s, pooled),
+            judge: plain(
+                &JUDGE.replace("%p", pooled),
+                [vec![Type::INT8], checks()].concat(),
+            ),
             sync: plain(SYNC, vec![Type::TEXT]),
             newest: plain(NEWEST, Vec::new()),
             changes: plain(&changes(), vec![Type::INT8, Type::INT8]),
@@ -78,7 +83,7 @@ const GET_MANY: &str = "SELECT key, value, revision, deadline FROM %s.entries WH
 
 const JUDGE: &str =
     "SELECT (SELECT revision FROM %s.changes ORDER BY revision DESC LIMIT 1), j.place, j.found
-    FROM (SELECT 1) one LEFT JOIN %s.judge_1($1, $2, $3, $4, $5, $6, $7) j ON true";
+    FROM (SELECT 1) one LEFT JOIN %s.judge_%p1($1, $2, $3, $4, $5, $6, $7) j ON true";
 
 const SYNC: &str = "UPDATE %s.meta SET syncs = syncs + 1
     WHERE set_config('synchronous_commit', $1, true) IS NOT NULL";
@@ -160,7 +165,7 @@ fn checks() -> Vec<Type> {
     ]
 }
 
-fn commit(s: &str) -> Sql {
+fn commit(s: &str, pooled: &str) -> Sql {
     let batches = vec![
         Type::INT8,
         Type::TEXT,
@@ -190,7 +195,7 @@ fn commit(s: &str) -> Sql {
     let places: Vec<_> = (1..=types.len()).map(|place| format!("${place}")).collect();
     Sql {
         text: format!(
-            "SELECT r_last, r_expired, r_outcome, r_revision, r_place, r_found FROM {s}.commit_1({})",
+            "SELECT r_last, r_expired, r_outcome, r_revision, r_place, r_found FROM {s}.commit_{pooled}1({})",
             places.join(", ")
         ),
         types,
