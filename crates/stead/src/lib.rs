@@ -14,6 +14,7 @@
 //! | `fjall` | `fjall:./data`, the same on an engine for loads that write much | no |
 //! | `rocksdb` | `rocksdb:./data`, the same on RocksDB, whose C++ takes long to build | no |
 //! | `redis` | `redis://localhost`, a store on a Redis server, or `redis+cluster://` | no |
+//! | `postgres` | `postgres://user@host/database`, a store in a schema of a PostgreSQL database | no |
 //! | `sled` | `sled:./data`, the same on sled, which is beta upstream | no |
 //! | `state` | typed values in scopes, transactions, watches by scope | yes |
 //! | `config` | settings from a file such as `stead.toml` | no |
@@ -35,6 +36,8 @@ pub use stead_core::{Error, ErrorKind, Result};
 pub use stead_fjall as fjall;
 #[cfg(feature = "memory")]
 pub use stead_memory as memory;
+#[cfg(feature = "postgres")]
+pub use stead_postgres as postgres;
 #[cfg(feature = "redb")]
 pub use stead_redb as redb;
 #[cfg(feature = "redis")]

@@ -46,6 +46,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn Backend>> {
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "redis+unix" => {
             stead_redis::open_url(url).await
         }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => stead_postgres::open_url(url).await,
         #[cfg(feature = "sled")]
         "sled" => stead_sled::open_url(url).await,
         scheme => Err(not_compiled_in(scheme)),
@@ -81,6 +83,8 @@ pub fn check_url(url: &str) -> Result<()> {
         "redis" | "rediss" | "redis+cluster" | "rediss+cluster" | "redis+unix" => {
             stead_redis::RedisOptions::from_url(url).map(drop)
         }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => stead_postgres::parse_url(url).map(drop),
         #[cfg(feature = "sled")]
         "sled" => stead_sled::parse_url(url).map(drop),
         scheme => Err(not_compiled_in(scheme)),
@@ -118,6 +122,10 @@ const SCHEMES: &[&str] = &[
     "rediss+cluster",
     #[cfg(feature = "redis")]
     "redis+unix",
+    #[cfg(feature = "postgres")]
+    "postgres",
+    #[cfg(feature = "postgres")]
+    "postgresql",
     #[cfg(feature = "sled")]
     "sled",
 ];
