@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::sync::atomic::Ordering;
 
+use redis::Value;
 use stead_core::{Entry, Error, Key, Result, Revision, Stats};
 use stead_network::Repeat;
 
+use crate::error;
 use crate::inner::Inner;
 use crate::record;
 use crate::scripts::STATS;
@@ -18,6 +20,26 @@ impl Inner {
                 .deadline()
                 .is_none_or(|deadline| deadline > self.clock().now())
         })
+    }
+
+    /// The records under `keys`, which lie in `shard`, in one command. It asks for the lineage along with them: a server that
+    /// was flushed has an answer like that of an empty store, and must not be taken for one.
+    pub(crate) async fn live(&self, shard: usize, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
+        let place = &self.shards[shard];
+        let mut command = redis::cmd("HMGET");
+        command.arg(place.data()).arg("");
+        for key in keys {
+            command.arg(key.as_bytes());
+        }
+        let Value::Array(values) = self.read(shard, &command).await? else {
+            return Err(record::malformed("records"));
+        };
+        match values.split_first() {
+            Some((Value::BulkString(lineage), records)) if *lineage == self.lineage.as_bytes() => {
+                records.iter().map(record::entry).collect()
+            }
+            _ => Err(error::lost(self.net.link(place.slot).name())),
+        }
     }
 
     /// Reads `keys`, those of each shard together and the shards at the same time, and puts the answers in order.

@@ -12,6 +12,8 @@ pub(crate) struct Script {
 /// What a script may do, as its first line tells the server.
 #[derive(Clone, Copy)]
 enum Does {
+    /// Commits a batch, and is refused when the server is out of memory.
+    Commit,
     /// Writes, and is refused when the server is out of memory.
     Write,
     /// Writes, but needs no memory worth speaking of: it removes or has to run for the sake of order.
@@ -23,11 +25,17 @@ enum Does {
 impl Script {
     fn new(does: Does, body: &str) -> Self {
         let flags = match does {
-            Does::Write => "#!lua",
+            Does::Commit | Does::Write => "#!lua",
             Does::Remove => "#!lua flags=allow-oom",
             Does::Read => "#!lua flags=no-writes,allow-oom",
         };
-        let source = format!("{flags}\n{}\n{body}", include_str!("scripts/prelude.lua"));
+        // Before all else: it does without what the others share.
+        let shortest = match does {
+            Does::Commit => include_str!("scripts/single.lua"),
+            Does::Write | Does::Remove | Does::Read => "",
+        };
+        let prelude = include_str!("scripts/prelude.lua");
+        let source = format!("{flags}\n{shortest}\n{prelude}\n{body}");
         let hash = redis::Script::new(&source).get_hash().to_owned();
         Script { source, hash }
     }
@@ -45,7 +53,7 @@ macro_rules! scripts {
 
 scripts![
     /// Commits a batch.
-    COMMIT: Write "commit.lua",
+    COMMIT: Commit "commit.lua",
     /// Commits a batch that only removes: a server that is full must let that pass.
     COMMIT_REMOVAL: Remove "commit.lua",
     CLAIM: Write "claim.lua",

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use redis::Value;
 use stead_core::kit::{LogWatcher, admit, admit_keys, admit_scan, admit_watch};
 use stead_core::{
     Backend, Capabilities, CheckReport, Cursor, Entry, Error, Key, KeyRange, Outcome, Partition, Read, Reply,
@@ -72,13 +71,12 @@ impl Read for RedisBackend {
         }
         Reply::pending(async move {
             let shard = inner.shard_of_key(key);
-            let mut command = redis::cmd("HGET");
-            command.arg(inner.shards[shard].data()).arg(key.as_bytes());
-            let value = inner
-                .read(shard, &command)
+            let entry = inner
+                .live(shard, std::slice::from_ref(key))
                 .await
+                .and_then(|mut entries| entries.pop().ok_or_else(|| record::malformed("record")))
                 .map_err(|error| error.during("get"))?;
-            let entry = inner.visible(record::entry(&value)?);
+            let entry = inner.visible(entry);
             let counter = match entry {
                 Some(_) => &inner.counters.hits,
                 None => &inner.counters.misses,
@@ -99,17 +97,7 @@ impl Read for RedisBackend {
         Reply::pending(async move {
             let read = |shard: usize, keys: Vec<Key>| {
                 let inner = Arc::clone(&self.inner);
-                async move {
-                    let mut command = redis::cmd("HMGET");
-                    command.arg(inner.shards[shard].data());
-                    for key in &keys {
-                        command.arg(key.as_bytes());
-                    }
-                    match inner.read(shard, &command).await? {
-                        Value::Array(values) => values.iter().map(record::entry).collect(),
-                        _ => Err(record::malformed("records")),
-                    }
-                }
+                async move { inner.live(shard, &keys).await }
             };
             let entries = inner
                 .by_shard(keys, read)

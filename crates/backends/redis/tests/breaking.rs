@@ -216,6 +216,13 @@ async fn flushed_store_is_not_taken_for_an_empty_one() {
     let error = store.put(key("a"), "2").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(store.count(&KeyRange::all()).await.is_err());
+    let error = store.get(&key("a")).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Corrupt,
+        "what was lost is not missing: {error}"
+    );
+    assert!(store.get_many(&[key("a")]).await.is_err());
     let anew = open(&server.url()).await;
     anew.put(key("a"), "3").await.unwrap();
     let error = store.put(key("a"), "2").await.unwrap_err();

@@ -22,7 +22,7 @@ if ARGV[2] == 'i' then
   end
   if #keys < size then
     local state = redis.call('HMGET', meta, 'ent', 'rev', 'log')
-    local entries = redis.call('HLEN', data)
+    local entries = redis.call('HLEN', data) - 1
     if entries ~= redis.call('ZCARD', index) then
       return { 'fault', 'records and keys of the index are not as many' }
     end

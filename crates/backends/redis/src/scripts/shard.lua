@@ -20,5 +20,7 @@ for place = 1, #KEYS do
     return { 'used', KEYS[place] }
   end
 end
+-- Under a name that is no key: reads see by it, in the same command, that the shard is still there.
+redis.call('HSET', data, '', ARGV[1])
 redis.call('HSET', meta, 'lin', ARGV[1], 'rev', '0', 'log', '0', 'ent', '0', 'byt', '0')
 return { 'done' }
