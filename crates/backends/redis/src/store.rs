@@ -185,7 +185,9 @@ impl Backend for RedisBackend {
             _ => open::newest(inner, shard).map_err(|error| error.during("watch"))?,
         };
         let source = Arc::new(Source::new(Arc::clone(inner), shard, newest));
-        let watcher = LogWatcher::new(source, spec).map_err(|error| error.during("watch"))?;
+        let watcher = LogWatcher::new(Arc::clone(&source), spec).map_err(|error| error.during("watch"))?;
+        // So that the first read does not wait for it.
+        inner.runtime.spawn(async move { source.listen().await });
         Ok(Box::new(watcher))
     }
 

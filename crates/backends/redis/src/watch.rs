@@ -27,7 +27,7 @@ impl Source {
 
     /// Sees to it that commits in the shard are heard of from now on. Done before the log is read, so that nothing is
     /// missed in between.
-    async fn listen(&self) {
+    pub(crate) async fn listen(&self) {
         let shard = &self.inner.shards[self.shard];
         let mut heard_by = self.inner.heard_by[self.shard].lock().await;
         let link = self.inner.ears.link(shard.slot);
