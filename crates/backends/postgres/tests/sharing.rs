@@ -69,7 +69,7 @@ async fn revisions_of_all_handles_are_one_sequence_without_gaps_or_lost_updates(
             .unwrap()
         {
             WatchEvent::Changes(set) => {
-                assert_eq!(set.revision, Revision::new(expected), "a gap or a repetition")
+                assert_eq!(set.revision, Revision::new(expected), "a gap or a repetition");
             }
             other => panic!("the watch ended: {other:?}"),
         }
