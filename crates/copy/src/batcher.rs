@@ -80,6 +80,13 @@ impl Batcher {
         self.batch = std::mem::take(&mut self.batch).delete(key);
     }
 
+    /// Forgets what was gathered: that of a step which was dropped or failed, and which begins anew.
+    pub(crate) fn discard(&mut self) {
+        self.batch = WriteBatch::new();
+        self.bytes = 0;
+        self.raise = Revision::ZERO;
+    }
+
     /// Commits what was gathered, and `record` with it: in the same batch where the target can, else now and then, once
     /// what it stands for is safe.
     pub(crate) async fn flush(&mut self, record: Option<&Record>) -> Result<()> {

@@ -27,6 +27,7 @@ impl Copier {
         let Some(view) = self.view.clone() else {
             return Ok(());
         };
+        self.batcher.discard();
         let source = Arc::clone(&self.source);
         // What was written before counts as done; how much that is, the target knows best.
         let mut done = match &after {
@@ -51,8 +52,14 @@ impl Copier {
             for Item { key, entry } in page {
                 let Some(entry) = entry else { continue };
                 if !self.batcher.fits(&key, entry.value().len()) {
-                    self.record.bulk = Bulk::Upto(last.take());
-                    self.batcher.flush(Some(&self.record)).await?;
+                    let bulk = Bulk::Upto(last.take());
+                    let record = Record {
+                        bulk,
+                        ..self.record.clone()
+                    };
+                    // Only what was written counts, should this be begun again.
+                    self.batcher.flush(Some(&record)).await?;
+                    self.record = record;
                 }
                 if whole.is_none()
                     && partition.as_ref().map(Partition::as_bytes) != Some(key.partition_bytes())
@@ -69,7 +76,7 @@ impl Copier {
             }
             done += entries;
             self.copied += entries;
-            self.tell(Phase::Copying, done, self.total);
+            self.tell(Phase::Copying, done, self.total).await;
         }
         self.batcher.flush(None).await?;
         let record = Record {

@@ -24,6 +24,7 @@ const LISTED: usize = 256;
 impl Copier {
     /// One round.
     pub(crate) async fn round(&mut self) -> Result<Round> {
+        self.batcher.discard();
         let view = self.source.snapshot().await?;
         let mut round = Round::default();
         match self.revision_of_all(&*view)? {
@@ -146,7 +147,7 @@ impl Copier {
             for (key, entry) in some.into_iter().zip(entries) {
                 self.write_one(key, entry.as_ref(), to, round).await?;
             }
-            self.tell(Phase::CatchingUp, round.changed, 0);
+            self.tell(Phase::CatchingUp, round.changed, 0).await;
         }
         self.batcher.flush(None).await
     }
@@ -196,7 +197,7 @@ impl Copier {
             }
             read += 1;
             if read.is_multiple_of(1024) {
-                self.tell(Phase::Comparing, read, self.total);
+                self.tell(Phase::Comparing, read, self.total).await;
             }
         }
         self.batcher.flush(None).await

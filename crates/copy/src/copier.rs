@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::task::Poll;
 
 use stead_core::{
     Backend, Error, Extent, Key, KeyRange, Partition, ReadExt, Result, Revision, Snapshot, WatchSpec,
@@ -251,7 +252,9 @@ impl Copier {
         }
     }
 
-    pub(crate) fn tell(&self, phase: Phase, entries: u64, total: u64) {
+    /// Says how far it is, and lets the other tasks of the executor go first: stores in the process answer without ever
+    /// giving way, and whoever wants to end the copy has to get a turn.
+    pub(crate) async fn tell(&self, phase: Phase, entries: u64, total: u64) {
         if let Some(observer) = &self.options.observer {
             observer(&Progress {
                 phase,
@@ -259,7 +262,20 @@ impl Copier {
                 total,
             });
         }
+        give_way().await;
     }
+}
+
+fn give_way() -> impl Future<Output = ()> + Send {
+    let mut given = false;
+    std::future::poll_fn(move |context| {
+        if given {
+            return Poll::Ready(());
+        }
+        given = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 impl std::fmt::Debug for Copier {

@@ -44,7 +44,8 @@
 //!
 //! # Cancellation
 //!
-//! All of it can be dropped at any point, as a kill would end it. A batch that was handed over is still committed.
+//! All of it can be dropped at any point, as a kill would end it. A batch that was handed over is still committed. It gives
+//! way to other tasks after each page, also between stores that answer at once.
 
 mod batcher;
 mod bulk;

@@ -93,7 +93,7 @@ impl Copier {
             }
             read += 1;
             if read.is_multiple_of(1024) {
-                self.tell(Phase::Verifying, read, self.total);
+                self.tell(Phase::Verifying, read, self.total).await;
             }
         }
         if let Some(done) = open {
