@@ -19,6 +19,10 @@ const READS_LOOK: Duration = Duration::from_millis(1);
 /// full time.
 const COMMITS_PER_FLUSH: u32 = 64;
 
+/// The most queued commits in a row before the store is looked after: where writes never cease to wait, what is past its
+/// deadline and what is too old would otherwise stay for ever.
+const COMMITS_PER_ROUND: u32 = 1024;
+
 pub(crate) fn spawn<E: Engine>(shared: &Arc<Shared<E>>) -> Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     thread::Builder::new()
@@ -39,8 +43,11 @@ fn run<E: Engine>(shared: &Shared<E>) {
         if woken.timed_out {
             pace.waited(at_most);
         }
-        while shared.commit_queued() {
+        // Nothing comes in any more while the store is being closed, and nothing may stay in the queue then.
+        let mut left = COMMITS_PER_ROUND;
+        while (left > 0 || woken.closing) && shared.commit_queued() {
             pace.commits += 1;
+            left = left.saturating_sub(1);
         }
         if woken.closing {
             return;

@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use futures_executor::block_on;
@@ -69,6 +70,34 @@ fn expired_entries_are_removed_once_with_their_index() {
     let stats = block_on(store.stats()).unwrap();
     assert_eq!((stats.entries, stats.bytes, stats.expired), (0, 0, 1500));
     check(&store);
+}
+
+#[test]
+fn writes_that_never_cease_do_not_keep_the_sweeper_waiting() {
+    let disk = Disk::new();
+    let clock = clock();
+    let options = quiet(&clock)
+        .with_sweep_interval(Duration::from_millis(2))
+        .with_change_retention(16);
+    let store = open_with(&disk, options);
+    commit(&store, WriteBatch::new().put_with(key("old"), "1", ttl(100)));
+    let (told, swept) = channel();
+    let mut left = 5_000;
+    let writer = Arc::downgrade(&store);
+    disk.after_each_commit(move |disk| {
+        clock.advance_millis(100);
+        if disk.len(Keyspace::Expiry) == 0 || left == 0 {
+            // Nobody listens once it was told.
+            let _ = told.send(left > 0);
+            return;
+        }
+        left -= 1;
+        // The next one waits before this one is done.
+        drop(writer.upgrade().unwrap().apply(put("new", "1")));
+    });
+    commit(&store, put("new", "1"));
+    assert!(swept.recv().unwrap(), "it was its turn among the writes");
+    block_on(store.close()).unwrap();
 }
 
 #[test]

@@ -52,7 +52,11 @@ pub struct Disk {
     unblocked: Condvar,
     /// Syncs that wait.
     pub waiting: AtomicUsize,
+    /// Called when a commit is done, before anybody hears of it.
+    after_commits: Mutex<Option<Box<AfterCommit>>>,
 }
+
+type AfterCommit = dyn FnMut(&Disk) + Send;
 
 impl Disk {
     pub fn new() -> Arc<Self> {
@@ -99,6 +103,10 @@ impl Disk {
 
     pub fn wait_until_a_sync_waits(&self) {
         wait_until(|| self.waiting.load(Ordering::SeqCst) > 0);
+    }
+
+    pub fn after_each_commit(&self, call: impl FnMut(&Disk) + Send + 'static) {
+        *self.after_commits.lock() = Some(Box::new(call));
     }
 
     /// Changes what is stored behind the store's back.
@@ -181,6 +189,9 @@ impl Engine for Fake {
             disk.syncs.fetch_add(1, Ordering::SeqCst);
             let mut state = disk.state.lock();
             state.synced = Arc::clone(&state.live);
+        }
+        if let Some(call) = &mut *disk.after_commits.lock() {
+            call(disk);
         }
         match fault {
             Some(Fault::After) => Err(Error::unavailable("planted failure")),
