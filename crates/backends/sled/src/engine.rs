@@ -14,7 +14,7 @@ use crate::ledger::{Ledger, Mark};
 use crate::nudge::Nudge;
 use crate::seal;
 use crate::shared::Shared;
-use crate::{SledConfig, SledView, compress, error};
+use crate::{SledConfig, SledView, compress, error, record};
 
 /// About how much of sled's log may be unsynced.
 ///
@@ -105,6 +105,7 @@ impl SledEngine {
             apply(&self.shared, &tree, writer, plan)?;
             writer.sync(&tree)?;
         }
+        build_fence(&tree)?;
         self.files.sync_directories()?;
         self.files.directory.mark()
     }
@@ -145,6 +146,18 @@ impl SledEngine {
             Ok(())
         })
     }
+}
+
+/// Builds the fence of `record`, as far as it is missing. It holds nothing, so it need not last.
+fn build_fence(tree: &Tree) -> Result<()> {
+    error::guarded(|| {
+        for key in record::fence_keys() {
+            if !tree.contains_key(key).map_err(error::storage)? {
+                tree.insert(key, record::EMPTY).map_err(error::commit)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Makes one commit of `plan`.

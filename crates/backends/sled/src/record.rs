@@ -12,6 +12,10 @@
 //! | 1 | `PARTED` | the length of what would follow otherwise, four bytes, big-endian; it is in parts of 16 KiB |
 //! | 2 | `SEALED` | besides, a seal at the very end |
 //!
+//! Between the records and the parts lies a fence of [`FENCE_RECORDS`] empty records behind [`FENCE`]. sled writes all of a
+//! page with every tenth change of it, and the store's header, which every commit changes, would otherwise share its page
+//! with the first parts, sixteen times 16 KiB.
+//!
 //! Parts are why sled never writes a blob: a page holds at most 17 records, and what fits into a quarter of a segment
 //! stays in the log. Blobs are files of their own, which sled does not sync, and forgets in silence when they are lost.
 
@@ -24,6 +28,11 @@ use crate::seal::{SEAL_BYTES, Seal};
 
 /// The first byte of the keys of parts.
 const PARTS: u8 = 0x10;
+/// The first byte of the keys of the fence; the number of the record follows.
+const FENCE: u8 = 0x0F;
+/// So many that no page has records on both sides of it: sled splits pages of more than 16 records, and merges those of
+/// less than 4 with their neighbours.
+const FENCE_RECORDS: u8 = 32;
 /// The engine's own record, which holds a seal where no other does.
 pub(crate) const OWN_KEY: &[u8] = b"\0seal";
 /// The most bytes of a record's body that stay in the record.
@@ -62,6 +71,16 @@ pub(crate) fn part_key(key: &[u8], number: usize) -> Vec<u8> {
     bytes.extend_from_slice(key);
     bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
     bytes
+}
+
+/// The keys of the fence.
+pub(crate) fn fence_keys() -> impl Iterator<Item = [u8; 2]> {
+    (0..FENCE_RECORDS).map(|number| [FENCE, number])
+}
+
+/// Whether a key is of a record of the engine's own, which no seal counts.
+pub(crate) fn is_own(key: &[u8]) -> bool {
+    key == OWN_KEY || key.first() == Some(&FENCE)
 }
 
 /// A record to be written.
@@ -252,5 +271,11 @@ mod tests {
         assert_ne!(part_key(b"\x01a", 0), part_key(b"\x01a\0\0\0\0", 0));
         assert!(part_key(b"\x01a", 255) < part_key(b"\x01a", 256));
         assert!(end_of(Keyspace::History) < vec![PARTS]);
+    }
+
+    #[test]
+    fn fence_lies_between_the_records_and_the_parts() {
+        assert!(fence_keys().is_sorted() && fence_keys().all(|key| is_own(&key)));
+        assert!(fence_keys().all(|key| end_of(Keyspace::History)[..] < key[..] && key[0] < PARTS));
     }
 }

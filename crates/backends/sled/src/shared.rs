@@ -231,7 +231,7 @@ impl Shared {
         while more {
             more = scan.read(self, VERIFY_RECORDS, &mut pairs)?;
             for (key, record) in pairs.drain(..) {
-                if key != OWN_KEY {
+                if !record::is_own(&key) {
                     found.add(&key, &record);
                 }
             }

@@ -50,6 +50,9 @@ pub fn snapshot(data: &Path) -> String {
 /// What the segments of our databases are.
 pub const SEGMENT_BYTES: usize = 2 << 20;
 
+/// The first byte of the keys of the fence between the records and the parts.
+pub const FENCE: u8 = 0x0F;
+
 pub fn bare(place: &Path, segment_bytes: usize) -> sled::Db {
     let config = sled::Config::new().path(place).segment_size(segment_bytes);
     config.open().unwrap()
@@ -123,6 +126,7 @@ impl TestedEngine for Sled {
             let (key, record) = pair.unwrap();
             (String::new(), key.to_vec(), record.to_vec())
         });
-        pairs.collect()
+        // The fence came later than the fixture. No reader needs it.
+        pairs.filter(|(_, key, _)| key[0] != FENCE).collect()
     }
 }
