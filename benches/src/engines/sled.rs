@@ -14,7 +14,10 @@ pub(super) const ENGINE: Engine = Engine {
     name: "sled",
     bare: |path| Box::new(BareSled::open(path)),
     stead: |path| {
-        let config = stead_sled::SledConfig::new(path).with_cache_capacity(CACHE_BYTES as u64);
+        let config = stead_sled::SledConfig::new(path)
+            .with_cache_capacity(CACHE_BYTES as u64)
+            // Once in so much time, as the bare side; not also after so many batches.
+            .with_flush_every(u64::MAX);
         stead_sled::open(&config, options()).expect("the store opens")
     },
 };
