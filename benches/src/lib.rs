@@ -1,7 +1,7 @@
 //! Measures Stead side by side with the bare structures and engines below it, in one run, and prints ratios.
 //!
-//! Run it with `cargo xtask bench [footprint|index|memory|engines|state]...`; without names everything runs. `--engine E`
-//! measures one engine only, `--entries N` sets the size of the stores, and `--chart` writes the table and the charts of
+//! Run it with `cargo xtask bench [footprint|index|memory|engines|state|servers|scale]...`; without names everything runs.
+//! `--engine E` measures one engine only, `--server S` one server only, `--entries N` sets the size of the stores, and `--chart` writes the table and the charts of
 //! docs/src/performance.md. `cargo xtask bench criterion` runs the small comparisons in `benches/` with criterion; what it
 //! needs of this crate is public.
 
@@ -14,6 +14,8 @@ mod index;
 mod measure;
 mod memory;
 mod report;
+#[cfg(feature = "servers")]
+mod servers;
 mod state;
 
 use std::process::ExitCode;
@@ -24,13 +26,29 @@ use report::Report;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const BENCHES: [&str; 5] = ["footprint", "index", "memory", "engines", "state"];
+const BENCHES: &[&str] = &[
+    "footprint",
+    "index",
+    "memory",
+    "engines",
+    "state",
+    #[cfg(feature = "servers")]
+    "servers",
+    #[cfg(feature = "servers")]
+    "scale",
+];
+#[cfg(feature = "servers")]
+const SERVERS: &[&str] = &servers::SERVERS;
+#[cfg(not(feature = "servers"))]
+const SERVERS: &[&str] = &[];
 
 /// What was asked for on the command line.
 #[derive(Debug, Default)]
 struct Arguments {
     names: Vec<String>,
     settings: Settings,
+    /// Only this server.
+    server: Option<String>,
 }
 
 /// Runs what the command line asks for.
@@ -47,7 +65,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut report = Report::default();
-    for name in BENCHES {
+    for &name in BENCHES {
         if !arguments.names.is_empty() && !arguments.names.iter().any(|wanted| wanted == name) {
             continue;
         }
@@ -56,6 +74,10 @@ pub fn main() -> ExitCode {
             "index" => index::run(),
             "memory" => memory::run(&mut report),
             "engines" => engines::run(&mut report, &arguments.settings),
+            #[cfg(feature = "servers")]
+            "servers" => servers::run(&mut report, arguments.server.as_deref()),
+            #[cfg(feature = "servers")]
+            "scale" => servers::scale(&mut report, arguments.server.as_deref()),
             _ => state::run(&mut report),
         }
     }
@@ -80,6 +102,13 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 }
                 arguments.settings.engine = Some(name);
             }
+            "--server" => {
+                let name = value()?;
+                if !SERVERS.contains(&&*name) {
+                    return Err(unknown("server", &name, SERVERS.iter().copied()));
+                }
+                arguments.server = Some(name);
+            }
             "--entries" => {
                 let entries = value()?;
                 arguments.settings.entries = match entries.parse() {
@@ -89,7 +118,7 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             "--chart" => arguments.settings.chart = true,
             name if BENCHES.contains(&name) => arguments.names.push(word),
-            name => return Err(unknown("benchmark", name, BENCHES.into_iter())),
+            name => return Err(unknown("benchmark", name, BENCHES.iter().copied())),
         }
     }
     if arguments.settings.chart && arguments.settings.engine.is_some() {
@@ -124,6 +153,7 @@ mod tests {
         for (words, said) in [
             (&["redb"][..], "unknown benchmark \"redb\"; there are footprint"),
             (&["--engine", "lmdb"], "unknown engine \"lmdb\"; there are "),
+            (&["--server", "valkey"], "unknown server \"valkey\"; there are "),
             (&["--engine"], "--engine needs a value"),
             (&["--entries", "10"], "from 1000 on"),
         ] {

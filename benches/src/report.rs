@@ -84,6 +84,12 @@ impl Report {
         self.line(what, Unit::Time, [pair.ours_ns, pair.bare_ns], pair.ratio, None);
     }
 
+    /// One number without a goal.
+    #[cfg(feature = "servers")]
+    pub(crate) fn figure(&mut self, what: &str, value: f64, unit: &str) {
+        println!("{what:<58} {value:>12.1} {unit:<12}");
+    }
+
     /// One number with a limit.
     pub(crate) fn limit(&mut self, what: &str, value: f64, unit: &str, goal: f64) {
         let met = value <= goal;
@@ -106,10 +112,19 @@ impl Report {
         ratio: f64,
         goal: Option<Goal>,
     ) {
+        self.row(what, [unit.show(stead), unit.show(bare)], ratio, goal);
+    }
+
+    /// How many times as much both sides do under a load as without.
+    #[cfg(feature = "servers")]
+    pub(crate) fn gains(&mut self, what: &str, gains: [f64; 2], ratio: f64, goal: f64) {
+        let shown = gains.map(|gain| format!("{gain:.2}x"));
+        self.row(what, shown, ratio, Some(Goal::AtLeast(goal)));
+    }
+
+    fn row(&mut self, what: &str, [stead, bare]: [String; 2], ratio: f64, goal: Option<Goal>) {
         println!(
-            "{what:<58} {:>12} {:>12} {ratio:>8.2} {:>8}  {}",
-            unit.show(stead),
-            unit.show(bare),
+            "{what:<58} {stead:>12} {bare:>12} {ratio:>8.2} {:>8}  {}",
             goal.map(Goal::show).unwrap_or_default(),
             goal.map_or("", |goal| verdict(goal.is_met(ratio))),
         );
