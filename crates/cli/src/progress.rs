@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 // A line that is longer than the terminal is wide takes two, and leaves traces where the terminal is made narrower.
 const BYTES: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
 const THINGS: &str = "{wide_bar} {pos}/{len} {msg}, {eta} left";
+const RATED: &str = "{wide_bar} {msg} {pos}/{len}, {per_sec}, {eta} left";
 const COUNT: &str = "{spinner} {pos} {msg}";
 
 /// A bar over `length` bytes.
@@ -15,6 +16,11 @@ pub(crate) fn bytes(length: u64) -> ProgressBar {
 /// A bar over `length` things.
 pub(crate) fn things(length: u64, name: &'static str) -> ProgressBar {
     styled(ProgressBar::new(length).with_message(name), THINGS)
+}
+
+/// A bar whose message and length are set as it goes, with the rate.
+pub(crate) fn rated() -> ProgressBar {
+    styled(ProgressBar::new(0), RATED)
 }
 
 /// A count of things whose number is not known.
@@ -35,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_well_formed() {
-        for template in [BYTES, THINGS, COUNT] {
+        for template in [BYTES, THINGS, RATED, COUNT] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -14,7 +14,7 @@ const CONFIG_FILE: &str = "stead.toml";
 /// The store where nothing else is said.
 const DEFAULT_STORE: &str = "redb:./stead-data";
 /// The schemes whose place is a directory.
-const DIRECTORIES: &[&str] = &[
+pub(crate) const DIRECTORIES: &[&str] = &[
     #[cfg(feature = "fjall")]
     "fjall",
     "redb",

@@ -17,6 +17,7 @@
 //! | `postgres` | `postgres://user@host/database`, a store in a schema of a PostgreSQL database | no |
 //! | `sled` | `sled:./data`, the same on sled, which is beta upstream | no |
 //! | `state` | typed values in scopes, transactions, watches by scope | yes |
+//! | `copy` | a store moved into another one, whatever their backends | no |
 //! | `config` | settings from a file such as `stead.toml` | no |
 
 #[cfg(feature = "config")]
@@ -30,6 +31,8 @@ pub use open::open_state;
 pub use open::{check_url, open};
 #[cfg(feature = "state")]
 pub use stead_codec as codec;
+#[cfg(feature = "copy")]
+pub use stead_copy as copy;
 pub use stead_core as core;
 pub use stead_core::{Error, ErrorKind, Result};
 #[cfg(feature = "fjall")]

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod change;
 pub(crate) mod check;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod get;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
+        Command::Copy(command) => copy::run(&command, Output::new(cli.json)?, Interrupt::listen()).await,
         Command::Demo(command) => demo::run(&command, Output::new(cli.json)?, Interrupt::listen()).await,
         command => {
             let url = store::which(cli.store.as_deref())?;
@@ -131,6 +133,7 @@ async fn at_once(command: Command, session: &mut Session) -> Result<()> {
         | Command::Import(_)
         | Command::Export(_)
         | Command::Watch(_)
+        | Command::Copy(_)
         | Command::Demo(_)
         | Command::Completions(_)
         | Command::Man(_) => Err(stead::Error::internal("the command was sent the wrong way").into()),

@@ -7,6 +7,7 @@ mod apply;
 mod bad_files;
 mod bad_stores;
 mod bad_values;
+mod copy;
 mod demo;
 mod engines;
 mod no_store;

@@ -261,3 +261,29 @@ async fn a_change_ends_the_wait_for_one() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test]
+async fn revisions_go_on_where_nothing_was_left_to_write() {
+    for (from, to) in ORDERS {
+        let (source, target) = (store(from), store(to));
+        fill(&source).await;
+        let mut copier = begin(&source, &target, options().with_batch_bytes(1 << 20))
+            .await
+            .unwrap();
+        copier.bulk().await.unwrap();
+        copier.settle().await.unwrap();
+        for round in 0..500 {
+            let passing = key("agent:07", &format!("passing {round}"));
+            source.put(passing.clone(), "x").await.unwrap();
+            source.delete(passing).await.unwrap();
+        }
+        copier.settle().await.unwrap();
+        copier.verify().await.unwrap();
+        copier.finish().await.unwrap();
+        let partition = Partition::new("agent:07").unwrap();
+        let left = source.snapshot().await.unwrap().revision(&partition);
+        let stands = target.snapshot().await.unwrap().revision(&partition);
+        assert!(stands > left, "{from:?} to {to:?}: {stands} is not behind {left}");
+        assert!(seen(&target, &partition, left).await.is_some());
+    }
+}
