@@ -2,15 +2,25 @@
 
 use anyhow::Result;
 
-use crate::rocksdb;
 use crate::run::cargo;
+use crate::{rocksdb, servers};
 
 /// Runs the criterion benchmarks if that is what the first word asks for, else hands the words to the program that
 /// measures side by side.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     rocksdb::ready()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if needs_servers(&words) {
+        servers::ready()?;
+    }
     cargo(&arguments(&words))
+}
+
+/// Whether the measurements that are asked for have servers. Without names all are meant.
+fn needs_servers(words: &[&str]) -> bool {
+    const WITHOUT: [&str; 6] = ["criterion", "footprint", "index", "memory", "engines", "state"];
+    words.iter().any(|word| matches!(*word, "servers" | "scale"))
+        || !words.iter().any(|word| WITHOUT.contains(word))
 }
 
 fn arguments<'a>(words: &[&'a str]) -> Vec<&'a str> {
@@ -38,5 +48,19 @@ mod tests {
             "run --release --quiet --package stead-benches --features rocksdb -- engines --chart"
         );
         assert!(joined(&[]).ends_with("--features rocksdb --"));
+    }
+
+    #[test]
+    fn servers_are_needed_where_they_are_named_and_where_nothing_is() {
+        for (words, needed) in [
+            (&[][..], true),
+            (&["--entries", "5000"], true),
+            (&["servers", "--server", "redis"], true),
+            (&["memory", "scale"], true),
+            (&["engines", "--engine", "redb"], false),
+            (&["criterion", "redb/get"], false),
+        ] {
+            assert_eq!(needs_servers(words), needed, "{words:?}");
+        }
     }
 }

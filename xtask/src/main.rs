@@ -3,6 +3,7 @@
 mod bench;
 mod crash;
 mod debian;
+mod docs;
 mod features;
 mod rocksdb;
 mod run;
@@ -42,11 +43,13 @@ enum Task {
     Crash(crash::Crash),
     /// Measure Stead side by side with the bare structures and engines, and print the ratios
     Bench {
-        /// Which of footprint, index, memory, engines and state, all without names; `--engine E`, `--entries N`, and
-        /// `--chart` for the documentation. Or `criterion` and a filter for the small ones
+        /// Which of footprint, index, memory, engines, state, servers and scale, all without names; `--engine E`,
+        /// `--server S`, `--entries N`, and `--chart` for the documentation. Or `criterion` and a filter for the small ones
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Write the tables of the documentation that say what the stores declare
+    Docs,
     /// Build the facade with none of its features, and with each by itself
     Features,
     /// Print the variables that let a plain cargo use the compiled RocksDB of this machine: eval "$(cargo xtask env)"
@@ -62,7 +65,10 @@ enum Task {
 enum Backend {
     Fjall,
     Memory,
+    Postgres,
     Redb,
+    /// A single server and a Cluster
+    Redis,
     Rocksdb,
     Sled,
 }
@@ -72,7 +78,9 @@ impl Backend {
         match self {
             Backend::Fjall => "stead-fjall",
             Backend::Memory => "stead-memory",
+            Backend::Postgres => "stead-postgres",
             Backend::Redb => "stead-redb",
+            Backend::Redis => "stead-redis",
             Backend::Rocksdb => "stead-rocksdb",
             Backend::Sled => "stead-sled",
         }
@@ -86,6 +94,7 @@ fn main() -> Result<()> {
         Task::Kill { kills } => kill(kills),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Bench { words } => bench::run(&words),
+        Task::Docs => docs::run(),
         Task::Features => {
             rocksdb::ready()?;
             features::run()
@@ -106,8 +115,10 @@ fn test() -> Result<()> {
 }
 
 fn conformance(backend: Backend, filter: Option<&str>) -> Result<()> {
-    if let Backend::Rocksdb = backend {
-        rocksdb::ready()?;
+    match backend {
+        Backend::Rocksdb => rocksdb::ready()?,
+        Backend::Postgres | Backend::Redis => servers::ready()?,
+        Backend::Fjall | Backend::Memory | Backend::Redb | Backend::Sled => {}
     }
     let mut arguments = vec!["test", "--package", backend.package(), "--test", "conformance"];
     if let Some(filter) = filter {
