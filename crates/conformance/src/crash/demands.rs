@@ -20,13 +20,20 @@ pub struct Demands {
     pub crash: Crash,
     /// So many change sets the log must hold, once it has been trimmed.
     pub retention: usize,
+    /// Every acknowledged write must be there, whatever the store declares: it may declare less for the sake of another
+    /// failure.
+    pub everything: bool,
 }
 
 impl Demands {
     /// Demands after this crash, of a store that may trim its log as it likes.
     #[must_use]
     pub fn after(crash: Crash) -> Self {
-        Demands { crash, retention: 0 }
+        Demands {
+            crash,
+            retention: 0,
+            everything: false,
+        }
     }
 
     /// Demands that a trimmed log still holds so many change sets.
@@ -36,8 +43,18 @@ impl Demands {
         self
     }
 
+    /// Demands every acknowledged write, whatever the store declares.
+    #[must_use]
+    pub fn with_everything(mut self) -> Self {
+        self.everything = true;
+        self
+    }
+
     /// Whether an acknowledgement of this durability is safe from the crash.
     pub(super) fn is_safe(&self, durability: Durability, capabilities: &Capabilities) -> bool {
+        if self.everything {
+            return true;
+        }
         let strength = match durability {
             Durability::Buffered => capabilities.buffered,
             Durability::Durable => capabilities.durable,
@@ -46,6 +63,21 @@ impl Demands {
             Crash::Process => strength >= Strength::ProcessCrash,
             Crash::Power => strength >= Strength::PowerLoss,
             Crash::Disk => durability == Durability::Durable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_demanded_whatever_is_declared() {
+        let weak = Capabilities::volatile("weak");
+        let declared = Demands::after(Crash::Process);
+        for durability in [Durability::Buffered, Durability::Durable] {
+            assert!(!declared.is_safe(durability, &weak));
+            assert!(declared.with_everything().is_safe(durability, &weak));
         }
     }
 }

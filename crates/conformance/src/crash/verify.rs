@@ -59,9 +59,10 @@ pub async fn verify(
     store.check(&|_| {}).await.map_err(damaged)?;
     let reopened = store.stats().await.map_err(unusable("asking for numbers"))?;
     let safe = safe(store.capabilities(), journal, demands);
-    stands_high_enough(journal, safe, reopened.revision)?;
+    stands_high_enough(safe, reopened.revision)?;
     let resume_points = [journal.highest, reopened.revision];
-    journal.highest = reopened.revision;
+    // A store may stand below what it handed out and lost, as long as it goes on above.
+    journal.highest = journal.highest.max(reopened.revision);
     let probe_revision = write_probe(store, journal, probe).await?;
     let (floor, log) = read_log(store, probe_revision).await?;
     let safe = safe.map_or(0, |ack| ack.number);
@@ -109,28 +110,18 @@ fn safe(capabilities: &Capabilities, journal: &Journal, demands: &Demands) -> Op
         .last()
 }
 
-/// A store that goes on below a revision that was handed out gives it to somebody else.
-fn stands_high_enough(journal: &Journal, safe: Option<Ack>, revision: Revision) -> Result<(), Failure> {
-    if revision >= journal.highest {
-        return Ok(());
-    }
-    let lost = safe.filter(|ack| ack.revision.is_some_and(|committed| committed > revision));
-    Err(match lost {
-        Some(ack) => Failure::new(
+/// A store that stands below a revision that is safe lost it.
+fn stands_high_enough(safe: Option<Ack>, revision: Revision) -> Result<(), Failure> {
+    match safe {
+        Some(ack) if ack.revision.is_some_and(|committed| committed > revision) => Err(Failure::new(
             FailureKind::Lost,
             format!(
                 "write {} was acknowledged at {:?}, but the store stands at revision {revision}",
                 ack.number, ack.revision
             ),
-        ),
-        None => Failure::new(
-            FailureKind::Reused,
-            format!(
-                "the store stands at revision {revision}, but {} was handed out",
-                journal.highest
-            ),
-        ),
-    })
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The write that shows that the reopened store takes writes, and gives them new revisions.

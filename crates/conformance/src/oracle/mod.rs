@@ -4,8 +4,10 @@
 //!   demands equal results and equal kinds of errors, and shrinks a sequence that shows a difference.
 //! - [`check_histories`] runs tasks at the same time, records what they asked and what they were told, and demands that
 //!   the answers could have come from one after the other: [`linear::check`] decides.
+//! - [`check_faulty`] does so over connections that break, on stores whose change log tells what became of the writes
+//!   that nobody was told the outcome of: [`ordered::check`] decides.
 //!
-//! Both open a fresh store for each run, through a closure that gives a [`Stand`]. Both block the calling thread, which
+//! The first two open a fresh store for each run, through a closure that gives a [`Stand`], and block the calling thread, which
 //! must not be one that drives async tasks; inside a runtime call them from `spawn_blocking`.
 //!
 //! ```
@@ -19,12 +21,18 @@
 //! # Ok::<(), String>(())
 //! ```
 
+mod careless;
+mod faulty;
 pub mod history;
 pub mod linear;
+mod marks;
 mod model;
+pub mod ordered;
 mod record;
 mod stand;
 
+pub use careless::{Careless, Manner};
+pub use faulty::{Clients, Recorded, check_faulty};
 pub use model::check_model;
 pub use record::check_histories;
 pub use stand::{Effort, Stand};

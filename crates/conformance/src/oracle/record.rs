@@ -10,10 +10,11 @@ use stead_core::{
 
 use super::history::{Answer, Call, Held, KeyId, Operation, ValueId};
 use super::linear;
+use super::marks::Marks;
 use super::stand::{Effort, Stand, block_on};
 
 const TASKS: usize = 4;
-const KEYS: usize = 3;
+pub(super) const KEYS: usize = 3;
 
 /// Runs tasks at the same time on stores that `open` gives, and demands that what they were told could have come from
 /// one call after the other.
@@ -51,7 +52,8 @@ async fn record(store: &Arc<dyn Backend>, each: usize, seed: u64) -> Result<Vec<
     let time = Arc::new(AtomicU64::new(1));
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
-            let recorder = Recorder::new(task, Arc::clone(store), Arc::clone(&time), seed)?;
+            let home = Partition::new("history")?;
+            let recorder = Recorder::new(task, Arc::clone(store), Arc::clone(&time), seed, home)?;
             Ok(tokio::spawn(recorder.run(each)))
         })
         .collect::<Result<_>>()
@@ -61,13 +63,14 @@ async fn record(store: &Arc<dyn Backend>, each: usize, seed: u64) -> Result<Vec<
         let recorded = task
             .await
             .map_err(|error| format!("a task ended badly: {error}"))?;
-        history.extend(recorded.map_err(|error| format!("a call failed with {}: {error}", error.kind()))?);
+        let recorded = recorded.map_err(|error| format!("a call failed with {}: {error}", error.kind()))?;
+        history.extend(recorded.history);
     }
     Ok(history)
 }
 
 /// One task.
-struct Recorder {
+pub(super) struct Recorder {
     task: usize,
     store: Arc<dyn Backend>,
     time: Arc<AtomicU64>,
@@ -77,12 +80,19 @@ struct Recorder {
     next_value: ValueId,
     /// What it saw last of each key.
     seen: Vec<(Held, Expect)>,
-    history: Vec<Operation>,
+    pub(super) history: Vec<Operation>,
+    /// Its writes, where connections break: a call that fails is then none.
+    pub(super) marks: Option<Marks>,
 }
 
 impl Recorder {
-    fn new(task: usize, store: Arc<dyn Backend>, time: Arc<AtomicU64>, seed: u64) -> Result<Self> {
-        let home = Partition::new("history")?;
+    pub(super) fn new(
+        task: usize,
+        store: Arc<dyn Backend>,
+        time: Arc<AtomicU64>,
+        seed: u64,
+        home: Partition,
+    ) -> Result<Self> {
         let keys = (0..KEYS).map(|key| Key::new(&home, key.to_string()));
         let first_value = u32::try_from(task).unwrap_or_default() * 1_000_000 + 1;
         Ok(Recorder {
@@ -95,25 +105,30 @@ impl Recorder {
             next_value: first_value,
             seen: vec![(None, Expect::Absent); KEYS],
             history: Vec::new(),
+            marks: None,
         })
     }
 
-    async fn run(mut self, calls: usize) -> Result<Vec<Operation>> {
+    pub(super) async fn run(mut self, calls: usize) -> Result<Self> {
         for _ in 0..calls {
-            match self.below(10) {
-                0 | 1 => self.get().await?,
-                2 => self.get_many().await?,
-                3 => self.scan().await?,
-                4 => self.snapshot().await?,
-                5 => self.put().await?,
-                6 => self.delete().await?,
-                7 => self.put_all().await?,
-                8 => self.compare_and_set().await?,
-                _ => self.compare_and_set_all().await?,
+            let done = match self.below(10) {
+                0 | 1 => self.get().await,
+                2 => self.get_many().await,
+                3 => self.scan().await,
+                4 => self.snapshot().await,
+                5 => self.put().await,
+                6 => self.delete().await,
+                7 => self.put_all().await,
+                8 => self.compare_and_set().await,
+                _ => self.compare_and_set_all().await,
+            };
+            match (done, &mut self.marks) {
+                (Err(error), Some(marks)) if error.kind() == ErrorKind::Unavailable => marks.failed += 1,
+                (done, _) => done?,
             }
             tokio::task::yield_now().await;
         }
-        Ok(self.history)
+        Ok(self)
     }
 
     fn below(&self, end: u64) -> u64 {
@@ -159,7 +174,7 @@ impl Recorder {
         self.saw(invoked, vec![(key, entry)])
     }
 
-    async fn get_many(&mut self) -> Result<()> {
+    pub(super) async fn get_many(&mut self) -> Result<()> {
         let invoked = self.tick();
         let entries = self.store.get_many(&self.keys).await?;
         self.saw(invoked, entries.into_iter().enumerate().collect())
@@ -179,7 +194,7 @@ impl Recorder {
         let snapshot = self.store.snapshot().await?;
         // Others go on writing meanwhile.
         tokio::task::yield_now().await;
-        let items = snapshot.collect(&self.all()).await?;
+        let items = snapshot.collect(&self.all().limit(KEYS)).await?;
         self.saw_items(invoked, items)
     }
 
@@ -242,17 +257,28 @@ impl Recorder {
 
     async fn apply(
         &mut self,
-        batch: WriteBatch,
+        mut batch: WriteBatch,
         expected: Vec<(KeyId, Held)>,
         writes: Vec<(KeyId, Held)>,
     ) -> Result<()> {
+        if let Some(marks) = &mut self.marks {
+            batch = marks.mark(batch, self.history.len())?;
+        }
         let invoked = self.tick();
         let (outcome, revision) = match self.store.apply(batch).await {
             Ok(Outcome::Committed(revision)) => (Answer::Committed, Some(revision)),
             Ok(Outcome::Rejected(_)) => (Answer::Rejected, None),
             Err(error) if error.kind() == ErrorKind::UnknownOutcome => (Answer::Unknown, None),
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let Some(marks) = &mut self.marks {
+                    marks.refuse();
+                }
+                return Err(error);
+            }
         };
+        if let Some(marks) = &mut self.marks {
+            marks.answered(revision);
+        }
         let returned = (outcome != Answer::Unknown).then(|| self.tick());
         if let Some(revision) = revision {
             self.remember(&writes, revision);
