@@ -11,6 +11,8 @@ mod io;
 mod kill;
 mod planted;
 mod power;
+#[cfg(feature = "servers")]
+mod servers;
 mod stand;
 mod strace;
 mod syscalls;
@@ -37,6 +39,8 @@ enum Section {
     Power(power::Power),
     Planted(planted::Planted),
     Concurrency(concurrency::Concurrency),
+    #[cfg(feature = "servers")]
+    Servers(servers::Servers),
     Worker(worker::Worker),
     /// Name the engines that are compiled in
     Engines,
@@ -56,6 +60,8 @@ fn main() -> Result<ExitCode> {
             concurrency::run(&arguments)?;
             0
         }
+        #[cfg(feature = "servers")]
+        Section::Servers(arguments) => servers::run(&arguments)?,
         Section::Worker(arguments) => {
             worker::work(&arguments)?;
             0
