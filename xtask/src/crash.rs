@@ -10,7 +10,7 @@ use cargo_metadata::MetadataCommand;
 use clap::{Args, ValueEnum};
 
 use crate::run::{answers, cargo, root};
-use crate::{debian, rocksdb};
+use crate::{debian, rocksdb, servers};
 
 /// Make processes, disks and machines fail, and see what is left of the stores
 #[derive(Args)]
@@ -18,9 +18,15 @@ pub(crate) struct Crash {
     /// Only these sections; all without names
     #[arg(value_enum)]
     sections: Vec<Section>,
-    /// Only on these engines; otherwise on all
+    /// Only on these engines; otherwise on all. Of the section servers: redis, redis-cluster and postgres
     #[arg(long = "engine")]
     engines: Vec<String>,
+    /// How often each server of the section servers is killed; 300 times otherwise
+    #[arg(long)]
+    kills: Option<u64>,
+    /// How many histories are checked on each server of the section servers; 200 otherwise
+    #[arg(long)]
+    histories: Option<u64>,
     /// As much as fits into a few minutes
     #[arg(long)]
     short: bool,
@@ -37,16 +43,21 @@ enum Section {
     Io,
     Concurrency,
     Planted,
+    Servers,
 }
 
+/// What the section of the servers runs on.
+const SERVERS: [&str; 3] = ["redis", "redis-cluster", "postgres"];
+
 impl Section {
-    const ALL: [Section; 6] = [
+    const ALL: [Section; 7] = [
         Section::Kill,
         Section::Syscalls,
         Section::Power,
         Section::Io,
         Section::Concurrency,
         Section::Planted,
+        Section::Servers,
     ];
 
     fn name(self) -> &'static str {
@@ -57,6 +68,7 @@ impl Section {
             Section::Io => "io",
             Section::Concurrency => "concurrency",
             Section::Planted => "planted",
+            Section::Servers => "servers",
         }
     }
 
@@ -77,8 +89,8 @@ impl Section {
             (Section::Power, true) => "--images 200",
             (Section::Io, false) => "",
             (Section::Io, true) => "--points 20",
-            (Section::Concurrency | Section::Planted, false) => "",
-            (Section::Concurrency | Section::Planted, true) => "--short",
+            (Section::Concurrency | Section::Planted | Section::Servers, false) => "",
+            (Section::Concurrency | Section::Planted | Section::Servers, true) => "--short",
         };
         words.split_whitespace().map(str::to_owned).collect()
     }
@@ -86,7 +98,7 @@ impl Section {
 
 /// One line of the table.
 struct Row {
-    section: &'static str,
+    section: String,
     engine: String,
     /// Runs, acknowledged writes, lost, half, reused, other failures; empty for a section that counts otherwise.
     counts: [String; 6],
@@ -99,10 +111,12 @@ const COUNTS: [&str; 6] = ["runs", "acknowledged", "lost", "half", "reused", "ot
 pub(crate) fn run(arguments: &Crash) -> Result<()> {
     let lab = build()?;
     let compiled = engines(&lab)?;
-    let engines = if arguments.engines.is_empty() {
-        compiled
+    let is_server = |engine: &String| SERVERS.contains(&engine.as_str());
+    let (servers, named): (Vec<String>, Vec<String>) = arguments.engines.iter().cloned().partition(is_server);
+    let (engines, servers) = if arguments.engines.is_empty() {
+        (compiled, SERVERS.map(str::to_owned).to_vec())
     } else {
-        arguments.engines.clone()
+        (named.clone(), servers)
     };
     let sections = if arguments.sections.is_empty() {
         Section::ALL.to_vec()
@@ -112,23 +126,41 @@ pub(crate) fn run(arguments: &Crash) -> Result<()> {
     if sections.iter().any(|section| *section != Section::Planted) {
         need_strace();
     }
+    if sections.contains(&Section::Servers) {
+        servers::ready()?;
+    }
     let mut rows = Vec::new();
     for section in sections {
         if section.is_per_engine() {
-            for engine in &engines {
+            let engines = if section == Section::Servers {
+                &servers
+            } else {
+                &engines
+            };
+            for engine in engines {
                 let mut words = vec![section.name().to_owned(), "--engine".to_owned(), engine.clone()];
                 words.extend(section.amount(engine, arguments.short));
                 words.extend(["--seed".to_owned(), arguments.seed.to_string()]);
-                rows.push(row(&lab, section, engine, &words)?);
+                if section == Section::Servers {
+                    let amounts = [("--kills", arguments.kills), ("--histories", arguments.histories)];
+                    let given = amounts
+                        .into_iter()
+                        .filter_map(|(name, amount)| Some([name.to_owned(), amount?.to_string()]));
+                    words.extend(given.flatten());
+                }
+                rows.extend(run_section(&lab, section, engine, &words)?);
             }
         } else {
             let mut words = vec![section.name().to_owned()];
             words.extend(section.amount("", arguments.short));
             if section == Section::Concurrency {
-                let named = arguments.engines.iter();
-                words.extend(named.flat_map(|engine| ["--engine".to_owned(), engine.clone()]));
+                words.extend(
+                    named
+                        .iter()
+                        .flat_map(|engine| ["--engine".to_owned(), engine.clone()]),
+                );
             }
-            rows.push(row(&lab, section, "all", &words)?);
+            rows.extend(run_section(&lab, section, "all", &words)?);
         }
     }
     print(&rows);
@@ -184,9 +216,9 @@ fn need_strace() {
     }
 }
 
-/// Runs one section and passes on what it says.
+/// Runs one section and passes on what it says. There is a row for each result that it tells.
 #[expect(clippy::disallowed_methods, reason = "a tool may measure how long it takes")]
-fn row(lab: &PathBuf, section: Section, engine: &str, words: &[String]) -> Result<Row> {
+fn run_section(lab: &PathBuf, section: Section, engine: &str, words: &[String]) -> Result<Vec<Row>> {
     println!("--- {}", words.join(" "));
     let begun = Instant::now();
     let mut child = Command::new(lab)
@@ -194,38 +226,42 @@ fn row(lab: &PathBuf, section: Section, engine: &str, words: &[String]) -> Resul
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start the laboratory")?;
-    let mut result = None;
+    let mut results = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             println!("{line}");
             if let Some(words) = line.strip_prefix("result ") {
-                result = Some(words.to_owned());
+                results.push(words.to_owned());
             }
         }
     }
     let status = child.wait()?;
-    let said = |name: &str| {
-        let words = result.as_deref().unwrap_or_default().split(' ');
-        let pairs = words.filter_map(|word| word.split_once('='));
-        let mut values = pairs
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| value.to_owned());
-        values.next()
+    if results.is_empty() {
+        results.push(String::new());
+    }
+    let whole = begun.elapsed().as_secs().to_string();
+    let row = |result: &String| {
+        let said = |name: &str| {
+            let mut pairs = result.split(' ').filter_map(|word| word.split_once('='));
+            pairs
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
+        };
+        let passed = if status.success() { "ok" } else { "failed" };
+        Row {
+            section: said("section").unwrap_or_else(|| section.name().to_owned()),
+            engine: said("engine").unwrap_or_else(|| engine.to_owned()),
+            counts: COUNTS.map(|name| said(name).unwrap_or_default()),
+            seconds: said("seconds").unwrap_or_else(|| whole.clone()),
+            verdict: match said("verdict") {
+                Some(verdict) if verdict == "ok" => passed.to_owned(),
+                Some(verdict) => verdict,
+                None => passed.to_owned(),
+            },
+        }
     };
-    let passed = if status.success() { "ok" } else { "failed" };
-    let verdict = match said("verdict") {
-        Some(verdict) if verdict == "ok" => passed.to_owned(),
-        Some(verdict) => verdict,
-        None => passed.to_owned(),
-    };
-    Ok(Row {
-        section: section.name(),
-        engine: engine.to_owned(),
-        counts: COUNTS.map(|name| said(name).unwrap_or_default()),
-        seconds: begun.elapsed().as_secs().to_string(),
-        verdict,
-    })
+    Ok(results.iter().map(row).collect())
 }
 
 fn print(rows: &[Row]) {
