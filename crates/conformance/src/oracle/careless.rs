@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use stead_core::{
-    Backend, Capabilities, CheckReport, Cursor, Entry, Error, ErrorKind, Key, KeyRange, Outcome, Partition,
-    Read, Reply, Result, Revision, Scan, Snapshot, Stats, WatchSpec, Watcher, WriteBatch,
+    Backend, Capabilities, CheckReport, Cursor, Durability, Entry, Error, ErrorKind, Key, KeyRange, Outcome,
+    Partition, Read, Reply, Result, Revision, Scan, Snapshot, Stats, WatchSpec, Watcher, WriteBatch,
 };
 
 /// What a [`Careless`] layer does.
@@ -14,6 +14,8 @@ pub enum Manner {
     /// Loses the answer of every seventh write, and the write itself of every eleventh, and says that their outcome is
     /// unknown, as over a connection that breaks. That is no defect.
     Loses,
+    /// Asks for every write to be durable. That is no defect either.
+    Insists,
     /// Answers a write of unknown outcome as committed.
     Acknowledges,
     /// Does a write of unknown outcome once more, whether it has a request id or not.
@@ -52,6 +54,9 @@ impl Careless {
             }
             return outcome;
         }
+        if self.manner == Manner::Insists {
+            return self.inner.apply(batch.durability(Durability::Durable)).await;
+        }
         match self.inner.apply(batch.clone()).await {
             Err(error) if error.kind() == ErrorKind::UnknownOutcome => match self.manner {
                 Manner::Acknowledges => {
@@ -61,7 +66,7 @@ impl Careless {
                     ))
                 }
                 Manner::Denies => Err(Error::unavailable("the connection broke")),
-                Manner::Repeats | Manner::Loses => self.inner.apply(batch).await,
+                Manner::Repeats | Manner::Loses | Manner::Insists => self.inner.apply(batch).await,
             },
             answer => answer,
         }

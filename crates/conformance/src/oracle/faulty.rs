@@ -123,7 +123,7 @@ async fn read_log(store: &Arc<dyn Backend>, partition: &Partition) -> Result<Log
     loop {
         match watcher.next().await.map_err(failed)? {
             WatchEvent::Changes(set) if set.revision >= end => return Ok(log),
-            WatchEvent::Changes(set) => log.take(set)?,
+            WatchEvent::Changes(set) => log.take(&set)?,
             other => return Err(format!("reading the log: {other:?}")),
         }
     }

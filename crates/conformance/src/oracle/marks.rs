@@ -147,7 +147,7 @@ impl Log {
     /// # Errors
     ///
     /// It is not behind the one before, or a write is in the log for a second time.
-    pub(super) fn take(&mut self, set: ChangeSet) -> Result<(), String> {
+    pub(super) fn take(&mut self, set: &ChangeSet) -> Result<(), String> {
         if set.revision <= self.last {
             return Err(format!(
                 "the log has revision {} behind {}",

@@ -54,12 +54,13 @@ pub fn check(history: &[Operation], revisions: &[Option<Revision>], keys: usize)
             Some(_) => {}
             None if is_without_effect(operation) => {}
             None => {
-                places[call] = Some(find(operation, lowest, &states).ok_or_else(|| {
+                let place = find(operation, lowest, &states);
+                places[call] = Some(place.ok_or_else(|| {
                     format!(
                         "{operation}\n  has no place in the order of the writes at or behind {}",
                         lowest.0
                     )
-                })?)
+                })?);
             }
         }
     }
