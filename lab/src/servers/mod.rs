@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Servers) -> Result<u8> {
                 }
                 (Part::Failover | Part::Weak, _) => Ok(0),
                 (Part::Histories, _) => {
-                    let histories = amount(arguments.histories, 3, 200);
+                    let histories = amount(arguments.histories, 1, 200);
                     let operations =
                         arguments
                             .operations
