@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::{
-    Backend, Durability, Expect, Expiry, Item, Key, KeyRange, Outcome, Partition, Read, Reply, Revision, Scan, WriteBatch,
+    Backend, Durability, Expect, Expiry, Item, Key, KeyRange, Outcome, Partition, Read, Reply, Revision,
+    Scan, WriteBatch,
 };
 
 /// Conveniences for reading a store or a snapshot.

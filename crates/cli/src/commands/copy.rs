@@ -226,7 +226,10 @@ mod tests {
     fn caches_are_small_unless_asked_for() {
         let urls = [
             ("redb:./x", "redb:./x?cache=32MiB"),
-            ("redb:./x?durability=durable", "redb:./x?durability=durable&cache=32MiB"),
+            (
+                "redb:./x?durability=durable",
+                "redb:./x?durability=durable&cache=32MiB",
+            ),
             ("redb:./x?cache=1GiB", "redb:./x?cache=1GiB"),
             ("redis://host/0", "redis://host/0"),
         ];
