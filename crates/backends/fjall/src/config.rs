@@ -107,21 +107,21 @@ impl FjallConfig {
         self
     }
 
-    /// Sets [`compression`](Self::compression).
+    /// Sets [`compression`](field@Self::compression).
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// Sets [`write_buffer_bytes`](Self::write_buffer_bytes).
+    /// Sets [`write_buffer_bytes`](field@Self::write_buffer_bytes).
     #[must_use]
     pub fn with_write_buffer_bytes(mut self, size_bytes: u64) -> Self {
         self.write_buffer_bytes = size_bytes;
         self
     }
 
-    /// Sets [`journal_bytes`](Self::journal_bytes).
+    /// Sets [`journal_bytes`](field@Self::journal_bytes).
     #[must_use]
     pub fn with_journal_bytes(mut self, size_bytes: u64) -> Self {
         self.journal_bytes = size_bytes;

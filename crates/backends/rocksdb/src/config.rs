@@ -117,28 +117,28 @@ impl RocksDbConfig {
         self
     }
 
-    /// Sets a bound in [`max_open_files`](Self::max_open_files).
+    /// Sets a bound in [`max_open_files`](field@Self::max_open_files).
     #[must_use]
     pub fn with_max_open_files(mut self, files: u32) -> Self {
         self.max_open_files = Some(files);
         self
     }
 
-    /// Sets [`cache_capacity`](Self::cache_capacity).
+    /// Sets [`cache_capacity`](field@Self::cache_capacity).
     #[must_use]
     pub fn with_cache_capacity(mut self, size_bytes: usize) -> Self {
         self.cache_capacity = size_bytes;
         self
     }
 
-    /// Sets [`compression`](Self::compression).
+    /// Sets [`compression`](field@Self::compression).
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// Sets [`write_buffer_size`](Self::write_buffer_size).
+    /// Sets [`write_buffer_size`](field@Self::write_buffer_size).
     #[must_use]
     pub fn with_write_buffer_size(mut self, size_bytes: usize) -> Self {
         self.write_buffer_size = size_bytes;

@@ -71,21 +71,21 @@ impl SledConfig {
         self
     }
 
-    /// Sets [`cache_capacity`](Self::cache_capacity).
+    /// Sets [`cache_capacity`](field@Self::cache_capacity).
     #[must_use]
     pub fn with_cache_capacity(mut self, size_bytes: u64) -> Self {
         self.cache_capacity = size_bytes;
         self
     }
 
-    /// Sets [`use_compression`](Self::use_compression).
+    /// Sets [`use_compression`](field@Self::use_compression).
     #[must_use]
     pub fn with_compression(mut self, compress: bool) -> Self {
         self.use_compression = compress;
         self
     }
 
-    /// Sets [`flush_every`](Self::flush_every).
+    /// Sets [`flush_every`](field@Self::flush_every).
     #[must_use]
     pub fn with_flush_every(mut self, batches: u64) -> Self {
         self.flush_every = batches;
