@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stead_core::{Item, KeyRange, Partition, Result};
 
 use crate::record::{Bulk, Record};
-use crate::walk::Walk;
+use crate::join::walk;
 use crate::{Copier, Phase};
 
 impl Copier {
@@ -42,7 +42,10 @@ impl Copier {
             raise = view.revision(begun);
         }
         let mut last = after.clone();
-        let mut walk = Walk::new(&*view, source.capabilities(), KeyRange::all(), after);
+        let mut walk = walk(&*view, &*source, KeyRange::all());
+        if let Some(after) = &after {
+            walk = walk.after(after);
+        }
         loop {
             let page = walk.page().await?;
             if page.is_empty() {

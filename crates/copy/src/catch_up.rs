@@ -6,9 +6,8 @@ use std::sync::Arc;
 use stead_core::{Key, KeyRange, Partition, Result, Revision, Snapshot, WatchEvent, WatchSpec};
 
 use crate::copier::Known;
-use crate::join::{Join, Pair, live, same};
+use crate::join::{Join, Pair, live, same, walk};
 use crate::record::PARTITION;
-use crate::walk::Walk;
 use crate::{Copier, Occupied, Phase, Round};
 
 /// Changed keys that are gathered before their values are read.
@@ -181,7 +180,7 @@ impl Copier {
         round: &mut Round,
     ) -> Result<()> {
         let (source, target) = (Arc::clone(&self.source), Arc::clone(&self.target));
-        let walk = Walk::new(&**view, source.capabilities(), range.clone(), None);
+        let walk = walk(&**view, &*source, range.clone());
         let mut join = Join::new(walk, live(&*target, range.clone()));
         let mut read = 0_u64;
         while let Some(pair) = join.next().await? {

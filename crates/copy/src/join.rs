@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use stead_core::{Backend, Entry, Error, Item, Key, Result};
+use stead_core::kit::Walk;
+use stead_core::{Backend, Entry, Error, Item, Key, KeyRange, Read, Result};
 
-use crate::walk::Walk;
+use crate::record::PARTITION;
 
 /// What the two stores have under a key.
 pub(crate) enum Pair {
@@ -92,7 +93,12 @@ pub(crate) fn same(one: &Entry, other: &Entry) -> bool {
     one.deadline() == other.deadline() && one.value() == other.value()
 }
 
-/// A walk over what `store` holds now.
-pub(crate) fn live<'a>(store: &'a dyn Backend, range: stead_core::KeyRange) -> Walk<'a> {
-    Walk::new(store, store.capabilities(), range, None)
+/// A walk over what `view` of `store` holds, without what copies keep for themselves.
+pub(crate) fn walk<'a>(view: &'a dyn Read, store: &dyn Backend, range: KeyRange) -> Walk<'a> {
+    Walk::new(view, store.capabilities(), range).without(PARTITION)
+}
+
+/// As [`walk`], over what `store` holds now.
+pub(crate) fn live<'a>(store: &'a dyn Backend, range: KeyRange) -> Walk<'a> {
+    walk(store, store, range)
 }

@@ -57,7 +57,6 @@ mod options;
 mod record;
 mod report;
 mod verify;
-mod walk;
 
 pub use copier::Copier;
 pub use options::{CopyOptions, Occupied};

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use stead_core::{Entry, Error, Extent, Key, KeyRange, Partition, Read, Result, Revision, Snapshot};
 
 use crate::digest::{Digest, Overall};
-use crate::join::{Join, Pair, live, same};
-use crate::walk::Walk;
+use crate::join::{Join, Pair, live, same, walk};
 use crate::{Copier, Occupied, Phase, Verified};
 
 /// The partition that is being compared.
@@ -73,7 +72,7 @@ impl Copier {
             entries: 0,
             bytes: 0,
         };
-        let walk = Walk::new(&*view, source.capabilities(), KeyRange::all(), None);
+        let walk = walk(&*view, &*source, KeyRange::all());
         let mut join = Join::new(walk, live(&*target, KeyRange::all()));
         let mut open: Option<Open> = None;
         let mut read = 0_u64;

@@ -167,6 +167,9 @@ pub struct Stats {
     pub conflicts: u64,
     /// Entries removed because their deadline had passed.
     pub expired: u64,
+    /// Which store it is: a random number that it got when it was made and keeps for its life. `None` where that is not
+    /// known.
+    pub lineage: Option<u128>,
 }
 
 /// What a check read.

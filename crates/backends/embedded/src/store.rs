@@ -152,6 +152,7 @@ impl<E: Engine> Embedded<E> {
         stats.commits = counters.commits.load(Ordering::Relaxed);
         stats.conflicts = counters.conflicts.load(Ordering::Relaxed);
         stats.expired = counters.expired.load(Ordering::Relaxed);
+        stats.lineage = Some(shared.lineage);
         Ok(stats)
     }
 

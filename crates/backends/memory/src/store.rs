@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use stead_core::kit::{ChangeSource, LogRead, LogWatcher, Signal, admit, admit_keys, admit_watch};
 use stead_core::{
-    Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, Outcome, Read, Reply, Result,
-    Revision, Scan, Snapshot, Stats, WatchSpec, Watcher, WriteBatch,
+    Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, Outcome, Random as _, Read, Reply,
+    Result, Revision, Scan, Snapshot, Stats, SystemRandom, WatchSpec, Watcher, WriteBatch,
 };
 
 use crate::MemoryOptions;
@@ -60,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) shards: Shards,
     pub(crate) signal: Signal,
     pub(crate) sweeper: Sweeper,
+    lineage: u128,
     closed: AtomicBool,
 }
 
@@ -93,6 +94,7 @@ impl MemoryBackend {
             shards: Shards::default(),
             signal: Signal::default(),
             sweeper: Sweeper::default(),
+            lineage: SystemRandom.next_u128(),
             closed: AtomicBool::new(false),
         });
         inner.sweeper.attach(Arc::downgrade(&inner), interval);
@@ -143,6 +145,7 @@ impl Inner {
         stats.commits = state.books.commits;
         stats.conflicts = state.books.conflicts;
         stats.expired = state.books.expired;
+        stats.lineage = Some(self.lineage);
         stats
     }
 

@@ -210,6 +210,7 @@ impl PostgresBackend {
         stats.commits = counters.commits.load(Ordering::Relaxed);
         stats.conflicts = counters.conflicts.load(Ordering::Relaxed);
         stats.expired = counters.expired.load(Ordering::Relaxed);
+        stats.lineage = Some(self.lineage());
         Ok(stats)
     }
 

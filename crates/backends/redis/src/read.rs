@@ -106,6 +106,7 @@ impl Inner {
         stats.commits = counters.commits.load(Ordering::Relaxed);
         stats.conflicts = counters.conflicts.load(Ordering::Relaxed);
         stats.expired = counters.expired.load(Ordering::Relaxed);
+        stats.lineage = u128::from_str_radix(&self.lineage, 16).ok();
         Ok(stats)
     }
 }
