@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use smallvec::SmallVec;
 use triomphe::ThinArc;
 
 use crate::{Revision, Timestamp};
@@ -13,6 +12,9 @@ use crate::{Revision, Timestamp};
 /// the same allocation, in front of the value.
 #[derive(Clone)]
 pub struct Entry(ThinArc<Header, u8>);
+
+/// As long as entries of usual size.
+static ZEROS: [u8; 512] = [0; 512];
 
 #[derive(Clone, Copy)]
 struct Header {
@@ -44,11 +46,21 @@ impl Entry {
             deadline: deadline.unwrap_or(Timestamp::MAX),
             prefix_len: prefix.len(),
         };
-        // A thin allocation is made from one slice; joining entries of usual size on the stack is the cheap way to it.
-        let mut joined = SmallVec::<[u8; 512]>::with_capacity(prefix.len() + value.len());
-        joined.extend_from_slice(prefix);
-        joined.extend_from_slice(value);
-        Entry(ThinArc::from_header_and_slice(header, &joined))
+        let len = prefix.len() + value.len();
+        let Some(zeros) = ZEROS.get(..len) else {
+            return Entry(ThinArc::from_header_and_slice(header, &[prefix, value].concat()));
+        };
+        // A thin allocation is made from one slice. Filling it in place is the cheap way for entries of usual size: joining
+        // the two elsewhere would have the copy wait for what was just written.
+        let mut entry = ThinArc::from_header_and_slice(header, zeros);
+        entry.with_arc_mut(|entry| {
+            if let Some(entry) = triomphe::Arc::get_mut(entry) {
+                let (front, back) = entry.slice_mut().split_at_mut(prefix.len());
+                front.copy_from_slice(prefix);
+                back.copy_from_slice(value);
+            }
+        });
+        Entry(entry)
     }
 
     /// The value's bytes.
@@ -82,6 +94,7 @@ impl Entry {
 
     /// Whether two entries are the very same allocation.
     #[must_use]
+    #[inline]
     pub fn ptr_eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.0.ptr(), other.0.ptr())
     }

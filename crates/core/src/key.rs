@@ -74,7 +74,6 @@ pub(crate) const SEPARATOR: u8 = 0;
 /// assert_eq!(Key::from_encoded(key.as_bytes())?, key);
 /// # Ok::<(), stead_core::Error>(())
 /// ```
-#[derive(Clone)]
 pub struct Key {
     bytes: InlineBytes,
     /// A whole word, as the bytes are made of.
@@ -173,6 +172,27 @@ impl Key {
     #[inline]
     pub fn path(&self) -> &[u8] {
         &self.bytes[self.partition_len + 1..]
+    }
+}
+
+impl Clone for Key {
+    /// Both lengths are written together, as they are read when the key is moved: else the move would wait.
+    #[inline]
+    fn clone(&self) -> Self {
+        let partition_len = self.partition_len;
+        match &self.bytes {
+            InlineBytes::Inline { buffer, len } => Key {
+                bytes: InlineBytes::Inline {
+                    buffer: *buffer,
+                    len: *len,
+                },
+                partition_len,
+            },
+            InlineBytes::Heap(bytes) => Key {
+                bytes: InlineBytes::Heap(bytes.clone()),
+                partition_len,
+            },
+        }
     }
 }
 

@@ -18,6 +18,7 @@ impl Outcome {
     /// # Errors
     ///
     /// `Conflict` when the batch was rejected.
+    #[inline]
     pub fn committed(self) -> Result<Revision> {
         match self {
             Outcome::Committed(revision) => Ok(revision),

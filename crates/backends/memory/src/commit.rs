@@ -7,12 +7,12 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use stead_core::kit::{Lookup, Settled, by_key, judge, same_key, settle};
 use stead_core::{
-    Change, ChangeKind, Entry, Error, Expiry, Fingerprint, Key, KeyRange, Mutation, Outcome, Result,
-    Revision, Timestamp, WriteBatch,
+    ChangeKind, Entry, Error, Expiry, Fingerprint, Key, KeyRange, Mutation, Outcome, Result, Revision,
+    Timestamp, WriteBatch,
 };
 
-use crate::log::{Changes, Requests};
-use crate::shards::{Locked, Place, ShardSet};
+use crate::log::Requests;
+use crate::shards::{Bucket, Locked, Place, ShardSet};
 use crate::store::{Inner, State};
 
 /// What is counted and remembered beside the entries.
@@ -30,7 +30,7 @@ pub(crate) struct Books {
 
 /// What a batch does to one key.
 struct Effect<'a> {
-    key: &'a Key,
+    key: &'a [u8],
     place: Place,
     old: Option<Old>,
     new: Option<New<'a>>,
@@ -41,6 +41,7 @@ struct Effect<'a> {
 /// What is known of the entry that is there, past its deadline or not.
 #[derive(Clone, Copy)]
 struct Old {
+    bucket: Bucket,
     size: u64,
     deadline: Option<Timestamp>,
     expired: bool,
@@ -60,8 +61,6 @@ enum Value<'a> {
 
 /// Entries that were replaced, to be freed behind the locks: large values take their time.
 type Garbage = SmallVec<[Entry; 1]>;
-
-type Effects<'a> = SmallVec<[Effect<'a>; 1]>;
 
 impl Inner {
     /// Commits or rejects `batch`, which was admitted.
@@ -87,9 +86,12 @@ impl Inner {
         }
         let is_new = state.ordered.revision > before;
         let deadlines = !state.books.deadlines.is_empty();
+        let watched = state.log.was_read();
         drop(state);
         if is_new {
-            self.signal.notify();
+            if watched {
+                self.signal.notify();
+            }
             self.sweeper.want(deadlines);
         }
         Ok(outcome)
@@ -113,9 +115,34 @@ impl Inner {
         if batch.mutations().is_empty() {
             return Ok(Outcome::Committed(state.ordered.revision));
         }
-        let mut effects = Effects::new();
-        let mut shards = self.plan(batch.mutations(), now, &mut effects)?;
-        self.check_capacity(&state.books, &effects)?;
+        let revision = match batch.mutations() {
+            [mutation] => {
+                let place = self.shards.place(mutation.key().as_bytes());
+                let mut shards = self.shards.lock_one(place);
+                let mut effect = None;
+                plan_key(&shards, place, &[mutation], now, &mut effect)?;
+                self.install(state, batch, &mut shards, effect.as_slice(), garbage)?
+            }
+            mutations => {
+                let mut effects = Vec::new();
+                let mut shards = self.plan(mutations, now, &mut effects)?;
+                self.install(state, batch, &mut shards, &effects, garbage)?
+            }
+        };
+        Ok(Outcome::Committed(revision))
+    }
+
+    /// Makes `effects` of `batch` visible if there is room for them.
+    #[inline]
+    fn install(
+        &self,
+        state: &mut State,
+        batch: &WriteBatch,
+        shards: &mut Locked<'_>,
+        effects: &[Effect<'_>],
+        garbage: &mut Garbage,
+    ) -> Result<Revision> {
+        self.check_capacity(&state.books, effects)?;
         state.books.commits += 1;
         if let Some(revision) = batch.raised_to()
             && revision > state.ordered.revision
@@ -123,7 +150,7 @@ impl Inner {
             state.ordered.revision = revision;
             state.log.begin_anew(revision);
         }
-        Ok(Outcome::Committed(install(state, &mut shards, &effects, garbage)))
+        Ok(install(state, shards, effects, garbage))
     }
 
     /// Removes entries past their deadline, at most `most`, and says how many went.
@@ -145,15 +172,15 @@ impl Inner {
         keys.sort_unstable();
         let places = keys.iter().map(|key| self.shards.place(key.as_bytes()));
         let mut shards = self.shards.lock(places.fold(ShardSet::default(), ShardSet::with));
-        let effects: Effects<'_> = keys
+        let effects: Vec<Effect<'_>> = keys
             .iter()
             .map(|key| {
                 let place = self.shards.place(key.as_bytes());
-                let old = shards.get(place, key.as_bytes()).map(|entry| Old::of(entry, now));
+                let old = shards.find(place, key.as_bytes());
                 Effect {
-                    key,
+                    key: key.as_bytes(),
                     place,
-                    old,
+                    old: old.map(|(bucket, entry)| Old::of(entry, bucket, now)),
                     new: None,
                     kind: ChangeKind::Expired,
                 }
@@ -186,24 +213,20 @@ impl Inner {
         &self,
         mutations: &'a [Mutation],
         now: Timestamp,
-        effects: &mut Effects<'a>,
+        effects: &mut Vec<Effect<'a>>,
     ) -> Result<Locked<'_>> {
         let place = |mutation: &Mutation| self.shards.place(mutation.key().as_bytes());
-        if let [mutation] = mutations {
-            let place = place(mutation);
-            let shards = self.shards.lock(ShardSet::default().with(place));
-            plan_key(&shards, place, &[mutation], now, effects)?;
-            return Ok(shards);
-        }
         let places = mutations.iter().map(place);
         let shards = self.shards.lock(places.fold(ShardSet::default(), ShardSet::with));
         for group in by_key(mutations).chunk_by(same_key) {
-            plan_key(&shards, place(group[0]), group, now, effects)?;
+            let mut effect = None;
+            plan_key(&shards, place(group[0]), group, now, &mut effect)?;
+            effects.extend(effect);
         }
         Ok(shards)
     }
 
-    fn check_capacity(&self, books: &Books, effects: &Effects<'_>) -> Result<()> {
+    fn check_capacity(&self, books: &Books, effects: &[Effect<'_>]) -> Result<()> {
         let (mut entries, mut bytes) = (books.entries, books.bytes);
         for effect in effects {
             if let Some(old) = &effect.old {
@@ -212,7 +235,7 @@ impl Inner {
             }
             if let Some(new) = &effect.new {
                 entries += 1;
-                bytes += (effect.key.as_bytes().len() + new.value.bytes().len()) as u64;
+                bytes += (effect.key.len() + new.value.bytes().len()) as u64;
             }
         }
         let grows_over = |after: u64, before: u64, limit: u64| after > limit && after > before;
@@ -230,22 +253,23 @@ impl Inner {
     }
 }
 
-/// Adds what `group`, the mutations of one key, does to it.
+/// Puts into `effect` what `group`, the mutations of one key, does to it, if anything. There it stays: a move waits for
+/// what was just written.
 #[inline]
 fn plan_key<'a>(
     shards: &Locked<'_>,
     place: Place,
     group: &[&'a Mutation],
     now: Timestamp,
-    effects: &mut Effects<'a>,
+    effect: &mut Option<Effect<'a>>,
 ) -> Result<()> {
-    let there = shards.get(place, group[0].key().as_bytes());
-    let old = there.map(|entry| Old::of(entry, now));
+    let there = shards.find(place, group[0].key().as_bytes());
+    let old = there.map(|(bucket, entry)| Old::of(entry, bucket, now));
     let visible = old.filter(|old| !old.expired).map(|old| old.deadline);
     let (key, settled) = settle(group, visible, now)?;
     let (new, kind) = match (settled, old) {
         (Settled::Put { value, deadline }, _) => {
-            let kept = || there.expect("only a visible entry keeps its value").clone();
+            let kept = || there.expect("only a visible entry keeps its value").1.clone();
             let value = value.map_or_else(|| Value::Kept(kept()), Value::Given);
             (Some(New { value, deadline }), ChangeKind::Put)
         }
@@ -253,8 +277,8 @@ fn plan_key<'a>(
         (Settled::Absent, Some(old)) if old.expired => (None, ChangeKind::Expired),
         (Settled::Absent, Some(_)) => (None, ChangeKind::Delete),
     };
-    effects.push(Effect {
-        key,
+    *effect = Some(Effect {
+        key: key.as_bytes(),
         place,
         old,
         new,
@@ -264,34 +288,47 @@ fn plan_key<'a>(
 }
 
 /// Makes `effects` visible at once, under a new revision. `shards` holds those of all the keys.
+#[inline]
 fn install(
     state: &mut State,
     shards: &mut Locked<'_>,
-    effects: &Effects<'_>,
+    effects: &[Effect<'_>],
     garbage: &mut Garbage,
 ) -> Revision {
     let revision = state.ordered.revision.next();
-    let mut changes = Changes::new();
+    let one = effects.len() == 1;
     for effect in effects {
-        let key = effect.key.as_bytes();
+        let Effect { key, place, old, .. } = *effect;
         let new = effect.new.as_ref();
         let new = new.map(|new| Entry::with_prefix(key, new.value.bytes(), revision, new.deadline));
-        state.books.account(key, effect.old, new.as_ref());
-        let replaced = if let Some(new) = new {
-            drop(state.ordered.tree.insert(new.clone()));
-            shards.insert(effect.place, new)
-        } else {
-            drop(state.ordered.tree.remove(key));
-            shards.remove(effect.place, key)
+        state.books.account(key, old, new.as_ref());
+        let replaced = match (old, new) {
+            (Some(old), Some(new)) => {
+                // What was done to other keys of the batch may have moved this one.
+                let again = || shards.find(place, key).map(|(bucket, _)| bucket);
+                let bucket = if one { Some(old.bucket) } else { again() };
+                let slot = bucket.and_then(|bucket| shards.at(place, bucket));
+                let slot = slot.expect("it was found there");
+                drop(state.ordered.tree.replace(slot, new.clone()));
+                Some(std::mem::replace(slot, new))
+            }
+            (None, Some(new)) => {
+                drop(state.ordered.tree.insert(new.clone()));
+                shards.insert(place, new);
+                None
+            }
+            (_, None) => {
+                drop(state.ordered.tree.remove(key));
+                shards.remove(place, key)
+            }
         };
-        garbage.extend(replaced);
-        changes.push(Change {
-            key: effect.key.clone(),
-            kind: effect.kind,
-        });
+        if let Some(replaced) = replaced {
+            garbage.push(replaced);
+        }
+        state.log.note(key, effect.kind);
     }
     state.ordered.revision = revision;
-    state.log.push(revision, changes);
+    state.log.end(revision);
     revision
 }
 
@@ -320,8 +357,9 @@ impl Books {
 }
 
 impl Old {
-    fn of(entry: &Entry, now: Timestamp) -> Self {
+    fn of(entry: &Entry, bucket: Bucket, now: Timestamp) -> Self {
         Old {
+            bucket,
             size: size(entry),
             deadline: entry.deadline(),
             expired: is_past(entry, now),

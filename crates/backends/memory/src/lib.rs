@@ -10,6 +10,7 @@ mod slots;
 mod store;
 mod sweeper;
 mod tree;
+mod words;
 
 pub use options::MemoryOptions;
 pub use store::MemoryBackend;

@@ -8,6 +8,8 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use smallvec::SmallVec;
 use stead_core::Entry;
 
+use crate::words::{same, word_of};
+
 /// The most shards: the bits of [`ShardSet`].
 const MAX_SHARDS: usize = 64;
 
@@ -122,6 +124,16 @@ impl Shards {
         }
     }
 
+    /// Locks the one shard of `place` for writing.
+    #[inline]
+    pub(crate) fn lock_one(&self, place: Place) -> Locked<'_> {
+        Locked {
+            shards: self,
+            set: ShardSet::default().with(place),
+            guards: SmallVec::from([self.shards[place.shard].table.write()]),
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
@@ -141,25 +153,6 @@ impl Shards {
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.table.read().len()).sum()
     }
-}
-
-/// Fewer than eight bytes as a number. Keys are hashed word by word, as `Key` writes them: a wider read of
-/// what was just written waits until all of it is in the cache.
-#[inline]
-fn word_of(bytes: &[u8]) -> u64 {
-    let len = bytes.len() as u64;
-    let small = match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
-        (Some(first), Some(last), _) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-        }
-        (_, _, [first, middle @ .., last]) => {
-            let middle = middle.first().copied().unwrap_or(*last);
-            u64::from_le_bytes([*first, middle, *last, 0, 0, 0, 0, 0])
-        }
-        (_, _, [only]) => u64::from(*only),
-        _ => 0,
-    };
-    small ^ len.rotate_right(8)
 }
 
 /// Some of the shards.
@@ -196,31 +189,36 @@ pub(crate) struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// The entry under `key`, whether or not its deadline has passed.
+    /// The entry under `key`, whether or not its deadline has passed, and where it is.
     #[inline]
-    pub(crate) fn get(&self, place: Place, key: &[u8]) -> Option<&Entry> {
-        self.guards[self.set.rank(place)].find(place.hash, |entry| entry.prefix() == key)
+    pub(crate) fn find(&self, place: Place, key: &[u8]) -> Option<(Bucket, &Entry)> {
+        let table = &self.guards[self.set.rank(place)];
+        let bucket = table.find_bucket_index(place.hash, |entry| same(entry.prefix(), key))?;
+        table.get_bucket(bucket).map(|entry| (Bucket(bucket), entry))
     }
 
-    /// Puts `entry` in, in place of the one with the same key, which is returned.
-    pub(crate) fn insert(&mut self, place: Place, entry: Entry) -> Option<Entry> {
+    /// Puts `entry` in, whose key is not there yet.
+    pub(crate) fn insert(&mut self, place: Place, entry: Entry) {
         let hasher = |entry: &Entry| self.shards.place(entry.prefix()).hash;
-        let table = &mut self.guards[self.set.rank(place)];
-        match table.find_mut(place.hash, |other| other.prefix() == entry.prefix()) {
-            Some(slot) => Some(std::mem::replace(slot, entry)),
-            None => {
-                table.insert_unique(place.hash, entry, hasher);
-                None
-            }
-        }
+        self.guards[self.set.rank(place)].insert_unique(place.hash, entry, hasher);
+    }
+
+    /// The entry in `bucket`, to be replaced by another of the same key.
+    #[inline]
+    pub(crate) fn at(&mut self, place: Place, bucket: Bucket) -> Option<&mut Entry> {
+        self.guards[self.set.rank(place)].get_bucket_mut(bucket.0)
     }
 
     /// Takes the entry under `key` out.
     pub(crate) fn remove(&mut self, place: Place, key: &[u8]) -> Option<Entry> {
         let table = &mut self.guards[self.set.rank(place)];
         table
-            .find_entry(place.hash, |entry| entry.prefix() == key)
+            .find_entry(place.hash, |entry| same(entry.prefix(), key))
             .ok()
             .map(|found| found.remove().0)
     }
 }
+
+/// Where in its table an entry is, until something is put into that table or taken out.
+#[derive(Clone, Copy)]
+pub(crate) struct Bucket(usize);

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use stead_core::Entry;
 
+use crate::words::same;
+
 pub(crate) trait Keyed {
     fn key(&self) -> &[u8];
 }
@@ -63,8 +65,10 @@ impl<T: Keyed> Slots<T> {
     /// Where `key` is, or where it would have to be.
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Result<usize, usize> {
-        let Some(rest) = key.strip_prefix(&*self.common) else {
-            return Err(if key < &*self.common { 0 } else { self.items.len() });
+        let rest = match key.split_at_checked(self.common.len()) {
+            Some((start, rest)) if same(start, &self.common) => rest,
+            _ if key < &*self.common => return Err(0),
+            _ => return Err(self.items.len()),
         };
         let ties = self.ties(head(rest));
         match &self.items[ties.clone()] {
@@ -76,9 +80,17 @@ impl<T: Keyed> Slots<T> {
         }
     }
 
+    /// Where the item of `key` is that `is` knows. For an item that is here: no other key is looked at.
+    #[inline]
+    pub(crate) fn find_known(&self, key: &[u8], mut is: impl FnMut(&T) -> bool) -> Option<usize> {
+        let rest = key.get(self.common.len()..)?;
+        self.ties(head(rest)).find(|slot| is(&self.items[*slot]))
+    }
+
     /// The slots whose head is `head`.
+    #[inline]
     fn ties(&self, head: u64) -> Range<usize> {
-        let start = self.heads.partition_point(|other| *other < head);
+        let start = lower_bound(&self.heads, head);
         let same = self.heads[start..]
             .iter()
             .take_while(|other| **other == head)
@@ -141,15 +153,54 @@ impl<T: Keyed> Slots<T> {
     }
 }
 
-/// The first eight bytes as a number that sorts as they do.
+/// How many of the sorted `heads` are below `head`. Counts in steps of eight and then the last eight: in a node it takes
+/// half as long as halving, whose every step waits for the one before.
+#[inline]
+fn lower_bound(heads: &[u64], head: u64) -> usize {
+    let eights = heads.as_chunks::<8>().0.iter();
+    let passed = 8 * eights.filter(|eight| eight[7] < head).count();
+    let rest = heads[passed..].iter().take(8);
+    passed + rest.filter(|other| **other < head).count()
+}
+
+/// The first eight bytes as a number that sorts as they do. Without a copy to where it is read: that would be waited for.
 #[inline]
 fn head(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(chunk) => u64::from_be_bytes(*chunk),
-        None => {
-            let mut chunk = [0; 8];
-            chunk[..bytes.len()].copy_from_slice(bytes);
-            u64::from_be_bytes(chunk)
+    if let Some(chunk) = bytes.first_chunk() {
+        return u64::from_be_bytes(*chunk);
+    }
+    let gap = 8 * (8 - bytes.len());
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last)) << gap
+        }
+        _ if bytes.is_empty() => 0,
+        _ => bytes.iter().fold(0, |head, byte| head << 8 | u64::from(*byte)) << gap,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_the_bytes_and_zeros() {
+        let whole: Vec<u8> = (1..=12).map(|byte| byte * 19).collect();
+        for len in 0..=whole.len() {
+            let mut padded = [0; 8];
+            padded[..len.min(8)].copy_from_slice(&whole[..len.min(8)]);
+            assert_eq!(head(&whole[..len]), u64::from_be_bytes(padded), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn lower_bound_counts_what_is_below() {
+        for len in 0..70 {
+            let heads: Vec<u64> = (0..len).map(|slot| slot / 2 * 10).collect();
+            for wanted in 0..=len * 5 + 10 {
+                let counted = heads.partition_point(|head| *head < wanted);
+                assert_eq!(lower_bound(&heads, wanted), counted, "{wanted} in {len}");
+            }
         }
     }
 }
