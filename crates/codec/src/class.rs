@@ -52,7 +52,7 @@ impl StateClass {
     /// The byte in the header.
     #[must_use]
     #[inline]
-    pub(crate) fn to_byte(self) -> u8 {
+    pub(crate) const fn to_byte(self) -> u8 {
         match self {
             StateClass::Ephemeral => 0,
             StateClass::Trusted => 1,

@@ -41,7 +41,7 @@ impl Codec {
     /// The byte in the header.
     #[must_use]
     #[inline]
-    pub(crate) fn to_byte(self) -> u8 {
+    pub(crate) const fn to_byte(self) -> u8 {
         match self {
             Codec::Bytes => 0,
             Codec::Json => 1,

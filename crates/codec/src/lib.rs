@@ -48,6 +48,7 @@ pub use canonical::canonical_json;
 pub use class::StateClass;
 pub use codec::Codec;
 pub use envelope::{
-    Envelope, Header, decode, decode_value, encode, encode_bytes, encode_record, encode_value, peek,
+    Envelope, Header, decode, decode_value, encode, encode_bytes, encode_in, encode_record, encode_value,
+    peek,
 };
 pub use options::{Checksum, DecodeLimits, EnvelopeOptions, MAX_NESTING_DEPTH, SchemaRef};

@@ -6,6 +6,8 @@ use serde_json::Value;
 use stead_codec::{Codec, DecodeLimits, Envelope, EnvelopeOptions, StateClass};
 use stead_core::{Error, Limits, Result};
 
+use crate::scratch;
+
 /// The fast path that [`StateClass::Trusted`] values take.
 ///
 /// What it leaves out is what there is to leave out: once values are checked against schemas and hooks run before writes,
@@ -174,9 +176,10 @@ impl ClassRules {
         class: StateClass,
         codec: Option<Codec>,
     ) -> Result<Bytes> {
-        let encoded = stead_codec::encode(value, &self.options(class, codec))?;
+        let options = self.options(class, codec);
+        let encoded = stead_codec::encode_in(value, &options, scratch::take())?;
         self.admit(class)?;
-        Ok(Bytes::from(encoded))
+        Ok(scratch::into_bytes(encoded))
     }
 
     /// The bytes to store for raw `bytes`.

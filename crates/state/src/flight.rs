@@ -5,10 +5,11 @@ use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stead_core::{Error, ErrorKind, Key, Outcome, Result};
+use stead_core::{Error, ErrorKind, Key, Outcome, Result, WriteBatch};
 
 use crate::inner::Inner;
 use crate::options::{SetIf, SetOptions};
@@ -151,7 +152,10 @@ impl Inner {
         options: &SetOptions,
     ) -> Result<T> {
         let options = options.clone().with_condition(SetIf::Absent);
-        match self.set(key.clone(), &value, &options).await? {
+        match self
+            .set(WriteBatch::new().put(key.clone(), Bytes::new()), &value, &options)
+            .await?
+        {
             Outcome::Committed(_) => Ok(value),
             Outcome::Rejected(_) => Ok(self.read_as(key).await?.unwrap_or(value)),
         }

@@ -113,8 +113,8 @@ impl Inner {
     }
 
     pub(crate) async fn write_of_two(&self, ephemeral: &Ephemeral, write: Write) -> Result<Outcome> {
-        let _lock = self.stripes.lock(&write.key).await;
-        let twin = ephemeral.store.get(&write.key).await?;
+        let _lock = self.stripes.lock(write.key()).await;
+        let twin = ephemeral.store.get(write.key()).await?;
         match (write.home, twin) {
             (Home::Store, None) => self.store.apply(write.into_batch()).await,
             (Home::Ephemeral, Some(_)) => ephemeral.store.apply(write.into_batch()).await,
@@ -122,13 +122,9 @@ impl Inner {
                 if let Some(conflict) = judge(&write, Some(&twin)) {
                     return Ok(Outcome::Rejected(conflict));
                 }
-                let expiry = carried(write.expiry, &twin);
-                let write = Write {
-                    condition: SetIf::Always,
-                    expiry,
-                    ..write
-                };
-                self.commit_and_clear(ephemeral, write.into_batch()).await
+                let mut put = write.put;
+                carry(&mut put, &twin);
+                self.commit_and_clear(ephemeral, put).await
             }
             (Home::Ephemeral, None) => self.move_to_ephemeral(ephemeral, write).await,
         }
@@ -137,29 +133,34 @@ impl Inner {
     async fn move_to_ephemeral(&self, ephemeral: &Ephemeral, write: Write) -> Result<Outcome> {
         let mut attempts = self.attempts(MOVE_ATTEMPTS);
         loop {
-            let kept = self.store.get(&write.key).await?;
+            let kept = self.store.get(write.key()).await?;
             if let Some(conflict) = judge(&write, kept.as_ref()) {
                 return Ok(Outcome::Rejected(conflict));
             }
-            let expiry = kept
-                .as_ref()
-                .map_or(write.expiry, |kept| carried(write.expiry, kept));
-            let put = WriteBatch::new().put_with(write.key.clone(), write.value.clone(), expiry);
+            let mut put = write
+                .put
+                .mutations()
+                .iter()
+                .cloned()
+                .fold(WriteBatch::new(), WriteBatch::mutation);
+            if let Some(kept) = &kept {
+                carry(&mut put, kept);
+            }
             let outcome = ephemeral.store.apply(put).await?;
             let Some(kept) = kept else {
                 return Ok(outcome);
             };
             ephemeral.count_move();
             let removal = WriteBatch::new()
-                .expect(write.key.clone(), Expect::At(kept.revision()))
-                .delete(write.key.clone());
+                .expect(write.key().clone(), Expect::At(kept.revision()))
+                .delete(write.key().clone());
             match self.store.apply(removal).await {
                 Ok(Outcome::Committed(_)) => return Ok(outcome),
                 // It may or may not be gone: the value that is seen stays the new one.
                 Err(error) if error.kind() == ErrorKind::UnknownOutcome => return Err(error),
                 lost => {
                     let failure = lost.err();
-                    let withdrawal = WriteBatch::new().delete(write.key.clone());
+                    let withdrawal = WriteBatch::new().delete(write.key().clone());
                     ephemeral.store.apply(withdrawal).await?.committed()?;
                     if let Some(error) = failure {
                         return Err(error);
@@ -256,11 +257,14 @@ impl Drop for Twins<'_> {
     }
 }
 
-/// The deadline of a value that changes its home: an old one is taken along.
-fn carried(expiry: Expiry, old: &Entry) -> Expiry {
-    match expiry {
-        Expiry::Keep => old.deadline().map_or(Expiry::Never, Expiry::At),
-        expiry => expiry,
+/// Has `put` keep the deadline of the value that changes its home with it, where it keeps one.
+fn carry(put: &mut WriteBatch, old: &Entry) {
+    for mutation in put.mutations_mut() {
+        if let Mutation::Put { expiry, .. } = mutation
+            && *expiry == Expiry::Keep
+        {
+            *expiry = old.deadline().map_or(Expiry::Never, Expiry::At);
+        }
     }
 }
 
@@ -275,7 +279,7 @@ fn judge(write: &Write, found: Option<&Entry>) -> Option<Conflict> {
     };
     (!holds).then(|| Conflict {
         precondition: 0,
-        key: Some(write.key.clone()),
+        key: Some(write.key().clone()),
         found: revision.map_or(Found::Missing, Found::Revision),
     })
 }

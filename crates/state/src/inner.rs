@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use stead_codec::StateClass;
 use stead_core::{
     Backend, Durability, Entry, Expect, Expiry, Key, Outcome, Random, Reply, RequestId, WriteBatch,
@@ -29,26 +28,26 @@ pub(crate) struct Inner {
 
 /// One value to be written.
 pub(crate) struct Write {
-    pub(crate) key: Key,
-    pub(crate) value: Bytes,
+    /// Puts the value, whatever is there.
+    pub(crate) put: WriteBatch,
     pub(crate) home: Home,
-    pub(crate) expiry: Expiry,
     pub(crate) condition: SetIf,
-    pub(crate) durability: Option<Durability>,
-    pub(crate) request_id: Option<RequestId>,
 }
 
 impl Write {
+    /// The key that is put.
+    pub(crate) fn key(&self) -> &Key {
+        self.put.mutations()[0].key()
+    }
+
     pub(crate) fn into_batch(self) -> WriteBatch {
-        let mut batch = WriteBatch::new();
-        if let Some(expect) = self.condition.expect() {
-            batch = batch.expect(self.key.clone(), expect);
+        match self.condition.expect() {
+            Some(expect) => {
+                let key = self.key().clone();
+                self.put.expect(key, expect)
+            }
+            None => self.put,
         }
-        dress(
-            batch.put_with(self.key, self.value, self.expiry),
-            self.durability,
-            self.request_id,
-        )
     }
 }
 

@@ -62,6 +62,7 @@ mod read;
 mod scope;
 mod scoped;
 mod scopes;
+mod scratch;
 mod sleep;
 mod stripes;
 mod transfer;

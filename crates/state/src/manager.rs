@@ -266,9 +266,10 @@ impl StateManager {
         value: &T,
         options: &SetOptions,
     ) -> Reply<'_, Outcome> {
-        keyed(encode_key(scope.borrow(), key), |key| {
-            self.inner.set(key, value, options)
-        })
+        keyed(
+            Place::of(scope.borrow()).and_then(|place| place.put(key)),
+            |put| self.inner.set(put, value, options),
+        )
     }
 
     /// As [`ScopedState::set_bytes`].
@@ -284,9 +285,10 @@ impl StateManager {
         bytes: &[u8],
         options: &SetOptions,
     ) -> Reply<'_, Outcome> {
-        keyed(encode_key(scope.borrow(), key), |key| {
-            self.inner.set_bytes(key, bytes, options)
-        })
+        keyed(
+            Place::of(scope.borrow()).and_then(|place| place.put(key)),
+            |put| self.inner.set_bytes(put, bytes, options),
+        )
     }
 
     /// As [`ScopedState::set_with_ttl`].

@@ -4,7 +4,8 @@
 //! `0x02 step NUL key`. Neither a step's id nor a key holds a NUL, so no two (scope, key) share a path, and the keys of
 //! a scope lie side by side in their own order.
 
-use stead_core::{Error, Key, KeyPrefix, KeyRange, Partition, Result};
+use bytes::Bytes;
+use stead_core::{Error, Key, KeyPrefix, KeyRange, Mutation, Partition, Result, WriteBatch};
 
 use crate::StateScope;
 
@@ -52,6 +53,18 @@ impl Place {
             return Err(refused(key, limit));
         }
         stem.push(key)
+    }
+
+    /// A batch that puts `key` of this scope, of a value still to come.
+    ///
+    /// The key is put together in the batch, where it stays: a move waits for what was just written in other pieces.
+    #[inline]
+    pub(crate) fn put(&self, key: &str) -> Result<WriteBatch> {
+        let mut batch = WriteBatch::new().put(self.stem(), Bytes::new());
+        if let [Mutation::Put { key: stored, .. }] = batch.mutations_mut() {
+            self.complete(stored, key)?;
+        }
+        Ok(batch)
     }
 
     /// The keys of this scope that start with `prefix`, which may be empty.

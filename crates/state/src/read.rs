@@ -7,9 +7,9 @@ use stead_core::{Key, Reply, Result};
 use crate::entry::{StateBytes, StateEntry};
 use crate::inner::Inner;
 
-/// Goes on with a key that could be encoded.
+/// Goes on with a key, or what is made of one, that could be encoded.
 #[inline]
-pub(crate) fn keyed<'a, T>(key: Result<Key>, next: impl FnOnce(Key) -> Reply<'a, T>) -> Reply<'a, T> {
+pub(crate) fn keyed<'a, K, T>(key: Result<K>, next: impl FnOnce(K) -> Reply<'a, T>) -> Reply<'a, T> {
     match key {
         Ok(key) => next(key),
         Err(error) => Reply::fail(error),

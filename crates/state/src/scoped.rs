@@ -181,7 +181,7 @@ impl ScopedState {
         value: &T,
         options: &SetOptions,
     ) -> Reply<'_, Outcome> {
-        keyed(self.place.key(key), |key| self.inner.set(key, value, options))
+        keyed(self.place.put(key), |put| self.inner.set(put, value, options))
     }
 
     /// Writes raw bytes.
@@ -201,8 +201,8 @@ impl ScopedState {
     /// As [`set`](ScopedState::set).
     #[inline]
     pub fn set_bytes_with(&self, key: &str, bytes: &[u8], options: &SetOptions) -> Reply<'_, Outcome> {
-        keyed(self.place.key(key), |key| {
-            self.inner.set_bytes(key, bytes, options)
+        keyed(self.place.put(key), |put| {
+            self.inner.set_bytes(put, bytes, options)
         })
     }
 
@@ -492,5 +492,9 @@ impl fmt::Debug for ScopedState {
 /// The revision of a write that nothing could reject.
 #[inline]
 pub(crate) fn committed(reply: Reply<'_, Outcome>) -> Reply<'_, Revision> {
-    reply.map_result(|outcome| outcome?.committed())
+    match reply.try_take() {
+        Ok(Ok(Outcome::Committed(revision))) => Reply::ready(revision),
+        Ok(result) => Reply::from(result.and_then(Outcome::committed)),
+        Err(pending) => pending.map_result(|outcome| outcome?.committed()),
+    }
 }

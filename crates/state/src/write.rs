@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use stead_codec::StateClass;
-use stead_core::{Error, Expiry, Key, Outcome, Reply, Result, Revision, WriteBatch};
+use stead_core::{Error, Expiry, Key, Mutation, Outcome, Reply, Result, Revision, WriteBatch};
 
 use crate::homes::Home;
 use crate::inner::{Inner, Write, dress};
@@ -11,49 +11,60 @@ use crate::options::{ChangeOptions, SetOptions};
 use crate::place::Place;
 
 impl Inner {
-    /// Writes `value` as `options` say.
+    /// Writes `value` as `options` say, under the key that `put` puts.
     #[inline]
     pub(crate) fn set<T: Serialize + ?Sized>(
         &self,
-        key: Key,
+        put: WriteBatch,
         value: &T,
         options: &SetOptions,
     ) -> Reply<'_, Outcome> {
         let class = self.rules.class(options.class);
         let encoded = self.rules.encode(value, class, options.codec);
-        self.set_encoded(key, encoded, class, options)
+        self.set_encoded(put, encoded, class, options)
     }
 
-    /// Writes raw `bytes` as `options` say.
+    /// Writes raw `bytes` as `options` say, under the key that `put` puts.
     #[inline]
-    pub(crate) fn set_bytes(&self, key: Key, bytes: &[u8], options: &SetOptions) -> Reply<'_, Outcome> {
+    pub(crate) fn set_bytes(
+        &self,
+        put: WriteBatch,
+        bytes: &[u8],
+        options: &SetOptions,
+    ) -> Reply<'_, Outcome> {
         let class = self.rules.class(options.class);
         let encoded = self.rules.encode_bytes(bytes, class);
-        self.set_encoded(key, encoded, class, options)
+        self.set_encoded(put, encoded, class, options)
     }
 
     #[inline]
     fn set_encoded(
         &self,
-        key: Key,
-        value: Result<Bytes>,
+        mut put: WriteBatch,
+        encoded: Result<Bytes>,
         class: StateClass,
         options: &SetOptions,
     ) -> Reply<'_, Outcome> {
-        let value = match value {
-            Ok(value) => value,
+        let encoded = match encoded {
+            Ok(encoded) => encoded,
             Err(error) => return Reply::fail(error.during("set")),
         };
+        if let [Mutation::Put { value, expiry, .. }] = put.mutations_mut() {
+            *value = encoded;
+            *expiry = options.expiry.unwrap_or_else(|| self.default_expiry(class));
+        }
+        let durability = options.durability.or(self.durability);
+        let put = dress(put, durability, options.request_id.clone());
         let reply = self.write(Write {
-            key,
-            value,
+            put,
             home: Home::of(class),
-            expiry: options.expiry.unwrap_or_else(|| self.default_expiry(class)),
             condition: options.condition,
-            durability: options.durability.or(self.durability),
-            request_id: options.request_id.clone(),
         });
-        reply.map_result(|result| result.map_err(|error| error.during("set")))
+        match reply.try_take() {
+            Ok(Ok(outcome)) => Reply::ready(outcome),
+            Ok(Err(error)) => Reply::fail(error.during("set")),
+            Err(pending) => pending.map_result(|result| result.map_err(|error| error.during("set"))),
+        }
     }
 
     /// Writes several values in one batch.

@@ -34,9 +34,28 @@ const USUAL_BYTES: usize = 160;
 ///   refuses.
 #[inline]
 pub fn encode<T: Serialize + ?Sized>(value: &T, options: &EnvelopeOptions) -> Result<Vec<u8>> {
-    let head = reserved(options);
-    let mut out = Vec::with_capacity(USUAL_BYTES);
-    out.resize(head, 0);
+    encode_in(value, options, Vec::with_capacity(USUAL_BYTES))
+}
+
+/// Encodes as [`encode`] does, in the memory of `buffer`, whose content goes: for those who copy the envelope anyway.
+///
+/// # Errors
+///
+/// As [`encode`]; the buffer goes, too.
+#[inline]
+pub fn encode_in<T: Serialize + ?Sized>(
+    value: &T,
+    options: &EnvelopeOptions,
+    buffer: Vec<u8>,
+) -> Result<Vec<u8>> {
+    let mut out = buffer;
+    out.clear();
+    if options.schema.is_none() {
+        // Of a known length: two stores instead of a call.
+        out.extend_from_slice(&[0; head_bytes(false, false, false)]);
+    } else {
+        out.resize(reserved(options), 0);
+    }
     let out = format::write(options.codec, value, out, &options.limits)?;
     seal(out, options.codec, options)
 }

@@ -176,10 +176,53 @@ pub(super) const fn is_long(stored_bytes: usize) -> bool {
 /// The checksum of everything but itself. The envelope is at least [`FIXED_BYTES`] long.
 #[inline]
 fn checksum(envelope: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&envelope[..CRC.start]);
+    let mut hasher = match envelope {
+        [VERSION, codec, 0, class, ..] if usize::from(*codec) < CODECS && usize::from(*class) < CLASSES => {
+            let begun = BEGUN[usize::from(*codec)][usize::from(*class)];
+            crc32fast::Hasher::new_with_initial_len(begun, CRC.start as u64)
+        }
+        _ => {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(&envelope[..CRC.start]);
+            hasher
+        }
+    };
     hasher.update(&envelope[CRC.end..]);
     hasher.finalize()
+}
+
+const CODECS: usize = Codec::ALL.len();
+const CLASSES: usize = StateClass::ALL.len();
+
+/// The checksums of the first four bytes of envelopes without flags, by codec and class: to go through these bytes each
+/// time takes a third as long as a usual value does.
+const BEGUN: [[u32; CLASSES]; CODECS] = {
+    let mut begun = [[0; CLASSES]; CODECS];
+    let mut codec = 0;
+    while codec < CODECS {
+        let mut class = 0;
+        while class < CLASSES {
+            begun[codec][class] = checksum_of_head([
+                VERSION,
+                Codec::ALL[codec].to_byte(),
+                0,
+                StateClass::ALL[class].to_byte(),
+            ]);
+            class += 1;
+        }
+        codec += 1;
+    }
+    begun
+};
+
+const fn checksum_of_head(bytes: [u8; 4]) -> u32 {
+    let mut crc = !0 ^ u32::from_le_bytes(bytes);
+    let mut bit = 0;
+    while bit < 32 {
+        crc = crc >> 1 ^ if crc & 1 == 0 { 0 } else { 0xEDB8_8320 };
+        bit += 1;
+    }
+    !crc
 }
 
 /// Checks the checksum of an envelope whose header was read.

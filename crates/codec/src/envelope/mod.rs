@@ -36,5 +36,5 @@ mod encode;
 mod header;
 
 pub use decode::{Envelope, decode, decode_value, peek};
-pub use encode::{encode, encode_bytes, encode_record, encode_value};
+pub use encode::{encode, encode_bytes, encode_in, encode_record, encode_value};
 pub use header::Header;
