@@ -141,4 +141,23 @@ pub trait View: Send + Sync + 'static {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<()>;
+
+    /// As [`scan`](View::scan), for a `visit` that breaks after `about` pairs or a few more: an engine that reads ahead
+    /// of what it hands out need not read further than that at first.
+    ///
+    /// # Errors
+    ///
+    /// A failure to read.
+    fn scan_about(
+        &self,
+        space: Keyspace,
+        start: &[u8],
+        end: Option<&[u8]>,
+        direction: Direction,
+        about: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let _ = about;
+        self.scan(space, start, end, direction, visit)
+    }
 }

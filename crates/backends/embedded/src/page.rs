@@ -44,8 +44,9 @@ impl<V: View> Held<V> {
     ) -> Result<PageRead> {
         let mut reader = PageReader::new(wanted, clock);
         let mut visit = |key: &[u8], record: &[u8]| reader.visit(key, record);
+        let (direction, about) = (wanted.direction, wanted.entries);
         self.view
-            .scan(Keyspace::Data, start, end, wanted.direction, &mut visit)?;
+            .scan_about(Keyspace::Data, start, end, direction, about, &mut visit)?;
         reader.finish()
     }
 }

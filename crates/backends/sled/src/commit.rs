@@ -147,7 +147,7 @@ impl Plan {
         let mut host = None;
         for space in Keyspace::ALL {
             for (bare, value) in writes.iter(space) {
-                let key = IVec::from(record::key_of(space, bare));
+                let key = record::sled_key(space, bare);
                 let is_host = (space, bare) == HOST;
                 let old = if is_host {
                     writer.host.clone()

@@ -38,6 +38,9 @@ pub(crate) const OWN_KEY: &[u8] = b"\0seal";
 /// The most bytes of a record's body that stay in the record.
 pub(crate) const PART_BYTES: usize = 16 << 10;
 
+/// Up to this many bytes are put together on the stack.
+const JOINED_BYTES: usize = 256;
+
 /// The record of an empty value.
 pub(crate) const EMPTY: &[u8] = &[VERSION];
 
@@ -52,6 +55,20 @@ pub(crate) fn key_of(space: Keyspace, key: &[u8]) -> Vec<u8> {
     bytes.push(space_byte(space));
     bytes.extend_from_slice(key);
     bytes
+}
+
+/// As [`key_of`], the way sled takes it.
+pub(crate) fn sled_key(space: Keyspace, key: &[u8]) -> IVec {
+    // On the stack: sled copies it anyway.
+    let mut bytes = [0; JOINED_BYTES];
+    match bytes.get_mut(..=key.len()) {
+        Some(bytes) => {
+            bytes[0] = space_byte(space);
+            bytes[1..].copy_from_slice(key);
+            IVec::from(&*bytes)
+        }
+        None => IVec::from(key_of(space, key)),
+    }
 }
 
 /// The first key behind a keyspace.
@@ -191,6 +208,26 @@ pub(crate) fn append_seal(record: &mut Vec<u8>, seal: &Seal) {
 
 /// The checksum of a key and its record, a seal left out.
 pub(crate) fn weight(key: &[u8], record: &[u8]) -> u64 {
+    let mut joined = [0; JOINED_BYTES];
+    let Some(joined) = joined.get_mut(..key.len() + record.len()) else {
+        return weight_in_pieces(key, record);
+    };
+    let (front, behind) = joined.split_at_mut(key.len());
+    front.copy_from_slice(key);
+    behind.copy_from_slice(record);
+    let mut length = joined.len();
+    if let Some(tag) = record.first()
+        && tag & SEALED != 0
+        && key.first() != Some(&PARTS)
+    {
+        joined[key.len()] = tag & !SEALED;
+        length -= SEAL_BYTES.min(record.len() - 1);
+    }
+    u64::from(crc32fast::hash(&joined[..length]))
+}
+
+/// The same of what is long, where putting it together would cost more than its beginnings and ends do.
+fn weight_in_pieces(key: &[u8], record: &[u8]) -> u64 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
     match record.split_first() {
@@ -250,6 +287,33 @@ mod tests {
         assert_eq!(decoded.seal, Some(seal));
         assert_eq!(weight(b"\x04k", &plain), weight(b"\x04k", &sealed));
         assert_ne!(weight(b"\x04k", &plain), weight(b"\x04l", &plain));
+    }
+
+    #[test]
+    fn weight_is_the_same_in_one_piece_and_in_several() {
+        let seal = Seal::default();
+        for length in [0, 1, 23, 24, 100, JOINED_BYTES - 3, JOINED_BYTES] {
+            for is_sealed in [false, true] {
+                let mut record = encode(&vec![7; length], false).unwrap().record;
+                if is_sealed {
+                    append_seal(&mut record, &seal);
+                }
+                for key in [&b"\x01k"[..], &[PARTS, 1], b""] {
+                    assert_eq!(weight(key, &record), weight_in_pieces(key, &record));
+                }
+            }
+        }
+        for damaged in [&b""[..], &[VERSION | SEALED], &[VERSION | SEALED, 1]] {
+            assert_eq!(weight(b"\x01k", damaged), weight_in_pieces(b"\x01k", damaged));
+        }
+    }
+
+    #[test]
+    fn keys_of_any_length_are_those_of_sled() {
+        for length in [0, 1, 22, JOINED_BYTES - 1, JOINED_BYTES] {
+            let key = vec![7; length];
+            assert_eq!(sled_key(Keyspace::Meta, &key), key_of(Keyspace::Meta, &key));
+        }
     }
 
     #[test]

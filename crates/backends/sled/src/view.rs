@@ -46,7 +46,7 @@ impl Drop for SledView {
 
 impl View for SledView {
     fn get(&self, space: Keyspace, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let key = record::key_of(space, key);
+        let key = record::sled_key(space, key);
         match self.shared.get(self.commit, &key)? {
             Some(record) => {
                 self.shared.value(self.commit, &key, &record, read)?;
@@ -64,19 +64,37 @@ impl View for SledView {
         direction: Direction,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
+        self.scan_about(space, start, end, direction, usize::MAX, visit)
+    }
+
+    fn scan_about(
+        &self,
+        space: Keyspace,
+        start: &[u8],
+        end: Option<&[u8]>,
+        direction: Direction,
+        about: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
         if end.is_some_and(|end| end <= start) {
             return Ok(());
         }
         let end = end.map_or_else(|| record::end_of(space), |end| record::key_of(space, end));
         let bounds = (
-            Bound::Included(IVec::from(record::key_of(space, start))),
+            Bound::Included(record::sled_key(space, start)),
             Bound::Excluded(IVec::from(end)),
         );
         let mut scan = Scan::new(self.commit, bounds, direction);
         let mut pairs = Vec::with_capacity(SCAN_RECORDS);
-        let mut more = true;
+        let (mut more, mut left) = (true, about);
         while more {
-            more = scan.read(&self.shared, SCAN_RECORDS, &mut pairs)?;
+            let records = if left == 0 {
+                SCAN_RECORDS
+            } else {
+                left.min(SCAN_RECORDS)
+            };
+            left -= left.min(records);
+            more = scan.read(&self.shared, records, &mut pairs)?;
             for (key, record) in pairs.drain(..) {
                 let mut flow = ControlFlow::Continue(());
                 self.shared.value(self.commit, &key, &record, &mut |value| {
