@@ -47,9 +47,15 @@ fn batch_bytes(batch: &WriteBatch) -> usize {
 /// Who waits for the close.
 pub(crate) type Closer = Sender<Result<()>>;
 
+/// Work and its size, which whoever holds the lock shall not have to look for.
+struct Queued {
+    work: Work,
+    bytes: usize,
+}
+
 #[derive(Default)]
 struct State {
-    work: VecDeque<Work>,
+    work: VecDeque<Queued>,
     bytes: usize,
     nudged: bool,
     closing: bool,
@@ -89,11 +95,12 @@ impl Queue {
     ///
     /// `Closed`, or `Unavailable` while too much waits already.
     pub(crate) fn push(&self, work: Work) -> Result<()> {
+        let own_bytes = work.size_bytes();
         let mut state = self.state.lock();
         if state.closing {
             return Err(Error::closed());
         }
-        let bytes = state.bytes + work.size_bytes();
+        let bytes = state.bytes + own_bytes;
         if !state.work.is_empty() && (state.work.len() >= self.limit_batches || bytes > self.limit_bytes) {
             return Err(Error::unavailable(
                 "too many writes wait for the disk; wait for replies before you send more",
@@ -104,7 +111,10 @@ impl Queue {
             .with("limit_bytes", self.limit_bytes));
         }
         state.bytes = bytes;
-        state.work.push_back(work);
+        state.work.push_back(Queued {
+            work,
+            bytes: own_bytes,
+        });
         drop(state);
         self.wake.notify_one();
         Ok(())
@@ -113,18 +123,25 @@ impl Queue {
     /// Takes work from the front, up to these limits but at least one piece if there is any.
     pub(crate) fn take(&self, limit: usize, limit_bytes: usize) -> Vec<Work> {
         let mut state = self.state.lock();
-        let mut taken = Vec::with_capacity(limit.min(state.work.len()));
         if state.closing && planted("close-drops-queue") {
-            return taken;
+            return Vec::new();
         }
+        if state.work.len() <= limit && state.bytes <= limit_bytes {
+            // Writers wait for the lock: it is held for no longer than it takes to put another queue there.
+            let room = VecDeque::with_capacity(state.work.len());
+            let taken = std::mem::replace(&mut state.work, room);
+            state.bytes = 0;
+            drop(state);
+            return taken.into_iter().map(|taken| taken.work).collect();
+        }
+        let mut taken = Vec::with_capacity(limit.min(state.work.len()));
         let mut bytes = 0;
         while let Some(next) = state.work.front() {
-            let size = next.size_bytes();
-            if taken.len() >= limit || (!taken.is_empty() && bytes + size > limit_bytes) {
+            if taken.len() >= limit || (!taken.is_empty() && bytes + next.bytes > limit_bytes) {
                 break;
             }
-            bytes += size;
-            taken.extend(state.work.pop_front());
+            bytes += next.bytes;
+            taken.extend(state.work.pop_front().map(|taken| taken.work));
         }
         state.bytes = state.bytes.saturating_sub(bytes);
         taken
@@ -171,11 +188,12 @@ impl Queue {
     }
 
     /// Takes out what still waits. Nothing comes in any more.
-    pub(crate) fn clear(&self) -> VecDeque<Work> {
+    pub(crate) fn clear(&self) -> Vec<Work> {
         let mut state = self.state.lock();
         state.closing = true;
         state.bytes = 0;
-        std::mem::take(&mut state.work)
+        let left = std::mem::take(&mut state.work);
+        left.into_iter().map(|left| left.work).collect()
     }
 
     /// Ends the queue, once everything is released: who waits for the close. Whoever closes from now on need not wait.
