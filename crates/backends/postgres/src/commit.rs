@@ -20,6 +20,7 @@ use crate::plan::{Arguments, Piece, Step, some, steps, unless_wrong};
 use crate::queue::Waiting;
 use crate::server::{Purpose, Session};
 use crate::shared::Shared;
+use crate::single::Head;
 
 /// What the server says of one batch.
 const COMMITTED: i16 = 0;
@@ -57,7 +58,13 @@ impl Shared {
             if group.is_empty() {
                 return;
             }
+            let alone = group.len() == 1;
             self.commit(group).await;
+            // One who is alone is kept waiting by nothing: giving way means a look at the system's events, and often another
+            // thread.
+            if alone && self.queue.end_if_idle(&mut lead) {
+                return;
+            }
             // Those who were answered may have the next batch ready in a moment. Without this they would take turns: the
             // first of them alone, and then all others.
             tokio::task::yield_now().await;
@@ -139,7 +146,6 @@ impl Shared {
             Durability::Buffered
         };
         let session = self.server.session(Purpose::Write).await?;
-        session.prepare(&self.sql.commit).await?;
         let call = Call {
             shared: self,
             session: &session,
@@ -147,12 +153,20 @@ impl Shared {
             sync: self.probe.synchronous_commit(durability),
             floor: self.wanted_floor().map(revision_to_sql),
         };
+        if call.sync.is_none()
+            && call.floor.is_none()
+            && let Some(revision) = self.put_alone(&session, &steps, call.now).await?
+        {
+            self.counters.commits.fetch_add(1, Ordering::Relaxed);
+            self.publish(revision);
+            return Ok(vec![Ok(Outcome::Committed(revision))]);
+        }
+        session.prepare(&self.sql.commit).await?;
         let rows = call.send(&steps).await?;
-        let cut = call.floor;
-        drop(session);
-        if let Some(floor) = cut {
+        if let Some(floor) = call.floor {
             self.floor.fetch_max(floor.cast_unsigned(), Ordering::Relaxed);
         }
+        let commits = self.counters.commits.load(Ordering::Relaxed);
         let mut results = Vec::with_capacity(held);
         let mut newest = Revision::ZERO;
         for (step, row) in steps.into_iter().zip(&rows) {
@@ -161,6 +175,15 @@ impl Shared {
                 self.read_answers(step, row, &mut results)
                     .map_err(Failure::Final)?,
             );
+        }
+        if let Some(last) = rows.last() {
+            let head = Head {
+                revision: newest,
+                entries: column(last, 6).map_err(Failure::Final)?,
+                bytes: column(last, 7).map_err(Failure::Final)?,
+            };
+            let written = self.counters.commits.load(Ordering::Relaxed) - commits;
+            self.head.learn(&session, head, written);
         }
         self.publish(newest);
         Ok(results)

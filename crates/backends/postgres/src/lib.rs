@@ -39,6 +39,7 @@ mod read;
 mod schema;
 mod server;
 mod shared;
+mod single;
 mod snapshot;
 mod statements;
 mod store;

@@ -122,6 +122,18 @@ impl<'a> Step<'a> {
         self.pieces.push(piece);
     }
 
+    /// Whether it is one plain write of one key, and nothing else.
+    pub(crate) fn is_single_put(&self) -> bool {
+        let [piece] = &self.pieces[..] else {
+            return false;
+        };
+        self.plain
+            && self.raise.is_none()
+            && piece.ops.len() == 1
+            && piece.request.is_none()
+            && piece.batch.preconditions().is_empty()
+    }
+
     /// What the server is sent.
     pub(crate) fn arguments(&self) -> Arguments<'_> {
         let mut arguments = Arguments {

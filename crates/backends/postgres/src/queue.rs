@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use stead_core::kit::Signal;
 use stead_core::{Error, Fingerprint, Mutation, Outcome, Result, WriteBatch};
 use tokio::sync::oneshot::Sender;
@@ -128,12 +128,26 @@ impl Queue {
         }
         state.bytes = state.bytes.saturating_sub(bytes);
         if taken.is_empty() {
-            state.led = false;
-            lead.0 = None;
-            drop(state);
-            self.idle.notify();
+            self.end(state, lead);
         }
         taken
+    }
+
+    /// Ends the lead if nothing waits. Whether it did.
+    pub(crate) fn end_if_idle(&self, lead: &mut Lead<'_>) -> bool {
+        let state = self.state.lock();
+        let idle = state.work.is_empty();
+        if idle {
+            self.end(state, lead);
+        }
+        idle
+    }
+
+    fn end(&self, mut state: MutexGuard<'_, State>, lead: &mut Lead<'_>) {
+        state.led = false;
+        lead.0 = None;
+        drop(state);
+        self.idle.notify();
     }
 
     /// Puts back what did not fit in a transaction, in front of all else.

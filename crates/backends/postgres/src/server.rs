@@ -287,6 +287,11 @@ impl Session {
         Err(answer)
     }
 
+    /// When its connection was made.
+    pub(crate) fn connected_at(&self) -> Option<std::time::Instant> {
+        self.object.as_ref().map(|object| Object::metrics(object).created)
+    }
+
     /// Closes the connection instead of giving it back.
     pub(crate) fn abandon(&self) {
         self.broken.store(true, Ordering::Relaxed);

@@ -16,6 +16,7 @@ use crate::convert::{column, revision_from_sql};
 use crate::probe::Probe;
 use crate::queue::Queue;
 use crate::server::{Purpose, Server, Sql};
+use crate::single::KnownHead;
 use crate::snapshot::Registry;
 use crate::statements::Statements;
 
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) retry: Retry,
     pub(crate) runtime: Handle,
     pub(crate) queue: Queue,
+    pub(crate) head: KnownHead,
     pub(crate) counters: Counters,
     /// Requests that were remembered since the oldest ones were last forgotten.
     pub(crate) remembered: AtomicU64,
@@ -84,6 +86,7 @@ impl Shared {
             lineage: found.lineage,
             runtime,
             queue: Queue::default(),
+            head: KnownHead::default(),
             counters: Counters::default(),
             remembered: AtomicU64::new(0),
             known: AtomicU64::new(found.newest.get()),

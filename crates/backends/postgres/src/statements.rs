@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use crate::schema::quoted;
+use crate::schema::{FORMAT, quoted};
 use crate::server::Sql;
 
 /// What ends a page early: values are large here and there, and a page is held in memory.
@@ -17,6 +17,7 @@ pub(crate) struct Statements {
     pub(crate) keys: Sql,
     pub(crate) keys_back: Sql,
     pub(crate) commit: Sql,
+    pub(crate) put_alone: Sql,
     pub(crate) judge: Sql,
     pub(crate) sync: Sql,
     pub(crate) newest: Sql,
@@ -52,10 +53,19 @@ impl Statements {
             keys: plain(&keys(""), of_page()),
             keys_back: plain(&keys(" DESC"), of_page()),
             commit: commit(s, pooled),
-            judge: plain(
-                &JUDGE.replace("%p", pooled),
-                [vec![Type::INT8], checks()].concat(),
+            put_alone: plain(
+                &put_alone(),
+                vec![
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                ],
             ),
+            judge: plain(&judge(pooled), [vec![Type::INT8], checks()].concat()),
             sync: plain(SYNC, vec![Type::TEXT]),
             newest: plain(NEWEST, Vec::new()),
             changes: plain(&changes(), vec![Type::INT8, Type::INT8]),
@@ -63,7 +73,7 @@ impl Statements {
             channel: plain("SELECT 'stead_' || '%s.changes'::regclass::oid", Vec::new()),
             overdue: plain(OVERDUE, vec![Type::INT8]),
             sweep: plain(
-                "SELECT r_last, r_swept FROM %s.sweep_1($1, $2)",
+                &format!("SELECT r_last, r_swept FROM %s.sweep_{FORMAT}($1, $2)"),
                 vec![Type::INT8, Type::INT4],
             ),
             forget: plain(FORGET, vec![Type::INT8]),
@@ -80,10 +90,6 @@ impl Statements {
 const GET: &str = "SELECT value, revision, deadline FROM %s.entries WHERE key = $1";
 
 const GET_MANY: &str = "SELECT key, value, revision, deadline FROM %s.entries WHERE key = ANY ($1)";
-
-const JUDGE: &str =
-    "SELECT (SELECT revision FROM %s.changes ORDER BY revision DESC LIMIT 1), j.place, j.found
-    FROM (SELECT 1) one LEFT JOIN %s.judge_%p1($1, $2, $3, $4, $5, $6, $7) j ON true";
 
 const SYNC: &str = "UPDATE %s.meta SET syncs = syncs + 1
     WHERE set_config('synchronous_commit', $1, true) IS NOT NULL";
@@ -137,6 +143,44 @@ fn page(order: &str) -> String {
 fn keys(order: &str) -> String {
     format!(
         "SELECT key FROM %s.entries WHERE key >= $1 AND key < $2 AND {VISIBLE} ORDER BY key{order} LIMIT $4"
+    )
+}
+
+fn judge(pooled: &str) -> String {
+    format!(
+        "SELECT (SELECT revision FROM %s.changes ORDER BY revision DESC LIMIT 1), j.place, j.found
+        FROM (SELECT 1) one LEFT JOIN %s.judge_{pooled}{FORMAT}($1, $2, $3, $4, $5, $6, $7) j ON true"
+    )
+}
+
+/// A put of `$1` and `$2` with the deadline `$3`, at the revision `$4` behind a head with the totals `$5` and `$6`. Gives the
+/// totals after it, and no row where nothing was done. What overwrites an entry past its deadline is left to the function,
+/// which counts it. See [`single`](crate::single).
+fn put_alone() -> String {
+    format!(
+        "WITH logged AS (
+            INSERT INTO %s.changes AS c (revision, entries, bytes, keys)
+            SELECT $4,
+                CASE WHEN o.key IS NULL THEN $5 + 1 ELSE $5 END,
+                CASE WHEN o.key IS NULL THEN $6 + octet_length($1) + octet_length($2)
+                    ELSE $6 + octet_length($2) - octet_length(o.value) END,
+                ARRAY[$1]
+            FROM %s.meta m LEFT JOIN %s.entries o ON o.key = $1
+            WHERE m.format = {FORMAT} AND m.floor < $4
+                AND (o.deadline IS NULL OR o.deadline > $7)
+                AND pg_try_advisory_xact_lock(1937007972, '%s.changes'::regclass::oid::integer)
+                AND (m.listening IS NULL OR m.listening < clock_timestamp()
+                    OR pg_notify('stead_' || '%s.changes'::regclass::oid, '') IS NULL)
+            FOR SHARE OF m
+            ON CONFLICT DO NOTHING
+            RETURNING c.revision, c.entries, c.bytes
+        ), written AS (
+            INSERT INTO %s.entries (key, value, revision, deadline)
+            SELECT $1, $2, l.revision, $3 FROM logged l
+            ON CONFLICT (key) DO UPDATE
+            SET value = excluded.value, revision = excluded.revision, deadline = excluded.deadline
+        )
+        SELECT entries, bytes FROM logged"
     )
 }
 
@@ -195,7 +239,8 @@ fn commit(s: &str, pooled: &str) -> Sql {
     let places: Vec<_> = (1..=types.len()).map(|place| format!("${place}")).collect();
     Sql {
         text: format!(
-            "SELECT r_last, r_expired, r_outcome, r_revision, r_place, r_found FROM {s}.commit_{pooled}1({})",
+            "SELECT r_last, r_expired, r_outcome, r_revision, r_place, r_found, r_entries, r_bytes
+            FROM {s}.commit_{pooled}{FORMAT}({})",
             places.join(", ")
         ),
         types,

@@ -110,10 +110,10 @@ async fn schema_of_something_else_or_of_a_newer_stead_is_refused() {
     let store = open(&url("ours"), patient()).await.unwrap();
     put(&store, "a", "1").await.unwrap();
     store.close().await.unwrap();
-    server.sql("UPDATE ours.meta SET format = 2").unwrap();
+    server.sql("UPDATE ours.meta SET format = format + 1").unwrap();
     let newer = refused(&url("ours"), patient()).await;
     assert_refusal(&newer, ErrorKind::Corrupt, "newer");
-    server.sql("UPDATE ours.meta SET format = 1").unwrap();
+    server.sql("UPDATE ours.meta SET format = format - 1").unwrap();
     let again = open(&url("ours"), patient()).await.unwrap();
     assert_eq!(value(&*again, "a").await.unwrap().as_deref(), Some("1"));
     assert_eq!(again.lineage(), store.lineage());
