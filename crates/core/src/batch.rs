@@ -147,6 +147,37 @@ impl WriteBatch {
         Self::default()
     }
 
+    /// A batch with one write, of no bytes under a copy of `key`: to be completed by way of
+    /// [`mutations_mut`](WriteBatch::mutations_mut) for those who write often. What is completed where it stays is not
+    /// moved, and a move of what was just written has to be waited for.
+    ///
+    /// ```
+    /// use stead_core::{Key, Mutation, Partition, WriteBatch};
+    ///
+    /// let key = Key::new(&Partition::new("agent:1")?, "note/")?;
+    /// let mut batch = WriteBatch::of_put(&key);
+    /// if let [Mutation::Put { key, value, .. }] = batch.mutations_mut() {
+    ///     key.push("7")?;
+    ///     *value = "tidy the attic".into();
+    /// }
+    /// assert_eq!(batch.mutations()[0].key().as_bytes(), b"agent:1\0note/7");
+    /// # Ok::<(), stead_core::Error>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn of_put(key: &Key) -> Self {
+        const BLANK: Mutation = Mutation::Put {
+            key: Key::BLANK,
+            value: Bytes::new(),
+            expiry: Expiry::Never,
+        };
+        let mut batch = WriteBatch::new().mutation(BLANK);
+        if let [Mutation::Put { key: blank, .. }] = batch.mutations_mut() {
+            *blank = key.clone();
+        }
+        batch
+    }
+
     /// Adds a precondition on one key.
     #[must_use]
     #[inline]
@@ -256,6 +287,7 @@ impl WriteBatch {
     }
 
     /// The mutations in order, to change in place: for layers that rewrite values.
+    #[inline]
     pub fn mutations_mut(&mut self) -> &mut [Mutation] {
         &mut self.0.mutations
     }

@@ -81,6 +81,11 @@ pub struct Key {
 }
 
 impl Key {
+    /// No key yet: to be replaced before anybody sees it.
+    pub(crate) const BLANK: Key = Key {
+        bytes: InlineBytes::empty(),
+        partition_len: 0,
+    };
     /// The longest path in bytes.
     pub const MAX_PATH_BYTES: usize = 1024;
     /// The longest encoded key in bytes.

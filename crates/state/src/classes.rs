@@ -241,11 +241,13 @@ impl ClassRules {
         } else {
             self.limits
         };
-        EnvelopeOptions::default()
-            .with_codec(codec)
-            .with_class(class)
-            .with_compress_above_bytes(self.compress_above_bytes)
-            .with_limits(limits)
+        EnvelopeOptions {
+            codec,
+            class,
+            compress_above_bytes: self.compress_above_bytes,
+            limits,
+            ..EnvelopeOptions::default()
+        }
     }
 
     /// Whether values of `class` may be written.

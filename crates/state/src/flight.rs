@@ -5,7 +5,6 @@ use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,10 +151,7 @@ impl Inner {
         options: &SetOptions,
     ) -> Result<T> {
         let options = options.clone().with_condition(SetIf::Absent);
-        match self
-            .set(WriteBatch::new().put(key.clone(), Bytes::new()), &value, &options)
-            .await?
-        {
+        match self.set(WriteBatch::of_put(&key), &value, &options).await? {
             Outcome::Committed(_) => Ok(value),
             Outcome::Rejected(_) => Ok(self.read_as(key).await?.unwrap_or(value)),
         }

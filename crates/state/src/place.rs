@@ -4,7 +4,6 @@
 //! `0x02 step NUL key`. Neither a step's id nor a key holds a NUL, so no two (scope, key) share a path, and the keys of
 //! a scope lie side by side in their own order.
 
-use bytes::Bytes;
 use stead_core::{Error, Key, KeyPrefix, KeyRange, Mutation, Partition, Result, WriteBatch};
 
 use crate::StateScope;
@@ -60,7 +59,7 @@ impl Place {
     /// The key is put together in the batch, where it stays: a move waits for what was just written in other pieces.
     #[inline]
     pub(crate) fn put(&self, key: &str) -> Result<WriteBatch> {
-        let mut batch = WriteBatch::new().put(self.stem(), Bytes::new());
+        let mut batch = WriteBatch::of_put(self.prefix.as_key());
         if let [Mutation::Put { key: stored, .. }] = batch.mutations_mut() {
             self.complete(stored, key)?;
         }
@@ -99,10 +98,24 @@ impl Place {
     }
 }
 
-/// Without an early end, so that the compiler looks at many bytes at once: keys are short, and few hold a NUL.
+/// Whether a byte of `text` is NUL. Without an early end and eight bytes at once: keys are short, and few hold one.
 #[inline]
 fn has_nul(text: &str) -> bool {
-    text.bytes().fold(false, |found, byte| found | (byte == NUL))
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The upper bit of each byte that is zero; above the first one, of some others too.
+    let zeros = |word: [u8; 8]| {
+        let word = u64::from_le_bytes(word);
+        word.wrapping_sub(ONES) & !word & (ONES << 7)
+    };
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.contains(&NUL);
+    };
+    let words = bytes.as_chunks().0;
+    words
+        .iter()
+        .fold(zeros(*last), |found, word| found | zeros(*word))
+        != 0
 }
 
 #[cold]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use stead_core::kit::{Lookup, Settled, by_key, judge, same_key, settle};
 use stead_core::{
-    ChangeKind, Entry, Error, Expiry, Fingerprint, Key, KeyRange, Mutation, Outcome, Result, Revision,
+    ChangeKind, Conflict, Entry, Error, Expiry, Fingerprint, Key, KeyRange, Mutation, Result, Revision,
     Timestamp, WriteBatch,
 };
 
@@ -27,6 +27,9 @@ pub(crate) struct Books {
     pub(crate) conflicts: u64,
     pub(crate) expired: u64,
 }
+
+/// An outcome that is handed on in registers: one with room for a conflict would be moved, and the move waited for.
+pub(crate) type Decided = Result<Revision, Box<Conflict>>;
 
 /// What a batch does to one key.
 struct Effect<'a> {
@@ -64,7 +67,7 @@ type Garbage = SmallVec<[Entry; 1]>;
 
 impl Inner {
     /// Commits or rejects `batch`, which was admitted.
-    pub(crate) fn commit(&self, batch: &WriteBatch) -> Result<Outcome> {
+    pub(crate) fn commit(&self, batch: &WriteBatch) -> Result<Decided> {
         let request = batch.id().map(|id| (id, Fingerprint::of(batch)));
         let mut garbage = Garbage::new();
         let mut state = self.state.write();
@@ -72,17 +75,17 @@ impl Inner {
             return Err(Error::closed());
         }
         if let Some((id, fingerprint)) = request
-            && let Some(outcome) = state.books.requests.find(id, fingerprint)?
+            && let Some(decided) = state.books.requests.find(id, fingerprint)?
         {
-            return Ok(outcome);
+            return Ok(decided);
         }
         let before = state.ordered.revision;
-        let outcome = self.decide(&mut state, batch, &mut garbage)?;
+        let decided = self.decide(&mut state, batch, &mut garbage)?;
         if let Some((id, fingerprint)) = request {
             state
                 .books
                 .requests
-                .remember(id.clone(), fingerprint, outcome.clone());
+                .remember(id.clone(), fingerprint, decided.clone());
         }
         let is_new = state.ordered.revision > before;
         let deadlines = !state.books.deadlines.is_empty();
@@ -94,10 +97,10 @@ impl Inner {
             }
             self.sweeper.want(deadlines);
         }
-        Ok(outcome)
+        Ok(decided)
     }
 
-    fn decide(&self, state: &mut State, batch: &WriteBatch, garbage: &mut Garbage) -> Result<Outcome> {
+    fn decide(&self, state: &mut State, batch: &WriteBatch, garbage: &mut Garbage) -> Result<Decided> {
         let now = self.now_for(&state.books, batch.mutations());
         if !batch.preconditions().is_empty()
             && let Some(conflict) = judge(
@@ -110,10 +113,10 @@ impl Inner {
             )?
         {
             state.books.conflicts += 1;
-            return Ok(Outcome::Rejected(conflict));
+            return Ok(Err(Box::new(conflict)));
         }
         if batch.mutations().is_empty() {
-            return Ok(Outcome::Committed(state.ordered.revision));
+            return Ok(Ok(state.ordered.revision));
         }
         let revision = match batch.mutations() {
             [mutation] => {
@@ -129,7 +132,7 @@ impl Inner {
                 self.install(state, batch, &mut shards, &effects, garbage)?
             }
         };
-        Ok(Outcome::Committed(revision))
+        Ok(Ok(revision))
     }
 
     /// Makes `effects` of `batch` visible if there is room for them.

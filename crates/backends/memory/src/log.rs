@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stead_core::kit::LogRead;
-use stead_core::{
-    Change, ChangeKind, ChangeSet, Error, Fingerprint, Key, Outcome, RequestId, Result, Revision,
-};
+use stead_core::{Change, ChangeKind, ChangeSet, Error, Fingerprint, Key, RequestId, Result, Revision};
+
+use crate::commit::Decided;
 
 /// Bytes of forgotten changes that may still lie in front of the others.
 const SLACK: usize = 4096;
@@ -160,7 +160,7 @@ impl ChangeLog {
 /// The outcomes of the newest batches that had a request id.
 pub(crate) struct Requests {
     retention: usize,
-    outcomes: HashMap<RequestId, (Fingerprint, Outcome)>,
+    outcomes: HashMap<RequestId, (Fingerprint, Decided)>,
     order: VecDeque<RequestId>,
 }
 
@@ -174,24 +174,24 @@ impl Requests {
     }
 
     /// The outcome of the batch that came with this id before.
-    pub(crate) fn find(&self, id: &RequestId, fingerprint: Fingerprint) -> Result<Option<Outcome>> {
+    pub(crate) fn find(&self, id: &RequestId, fingerprint: Fingerprint) -> Result<Option<Decided>> {
         match self.outcomes.get(id) {
             Some((known, _)) if *known != fingerprint => Err(Error::conflict(
                 "request id was used for another batch; give each batch its own",
             )
             .with("request_id", id.as_bytes().escape_ascii())),
-            Some((_, outcome)) => Ok(Some(outcome.clone())),
+            Some((_, decided)) => Ok(Some(decided.clone())),
             None => Ok(None),
         }
     }
 
-    pub(crate) fn remember(&mut self, id: RequestId, fingerprint: Fingerprint, outcome: Outcome) {
+    pub(crate) fn remember(&mut self, id: RequestId, fingerprint: Fingerprint, decided: Decided) {
         if self.order.len() >= self.retention
             && let Some(oldest) = self.order.pop_front()
         {
             self.outcomes.remove(&oldest);
         }
         self.order.push_back(id.clone());
-        self.outcomes.insert(id, (fingerprint, outcome));
+        self.outcomes.insert(id, (fingerprint, decided));
     }
 }

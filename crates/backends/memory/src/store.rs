@@ -279,8 +279,11 @@ impl Backend for MemoryBackend {
 
     fn apply(&self, batch: WriteBatch) -> Reply<'_, Outcome> {
         let store = &*self.0;
-        let outcome = admit(&store.capabilities, &batch).and_then(|()| store.commit(&batch));
-        Reply::from(outcome.map_err(|error| error.during("apply")))
+        match admit(&store.capabilities, &batch).and_then(|()| store.commit(&batch)) {
+            Ok(Ok(revision)) => Reply::ready(Outcome::Committed(revision)),
+            Ok(Err(conflict)) => Reply::ready(Outcome::Rejected(*conflict)),
+            Err(error) => Reply::fail(error.during("apply")),
+        }
     }
 
     fn snapshot(&self) -> Reply<'_, Arc<dyn Snapshot>> {

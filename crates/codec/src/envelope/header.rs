@@ -132,30 +132,40 @@ impl Header {
     /// Writes the header into the front of an envelope whose payload is in place, and seals it with the checksum.
     #[inline]
     pub(super) fn write(&self, envelope: &mut [u8]) {
-        let long = self.stored_bytes as usize > SHORT_MAX;
-        let mut head = [0; MAX_HEAD_BYTES];
-        let mut end = FIXED_BYTES;
-        let mut put = |bytes: &[u8]| {
-            head[end..end + bytes.len()].copy_from_slice(bytes);
-            end += bytes.len();
-        };
+        let (fixed, behind) = envelope.split_at_mut(FIXED_BYTES);
+        let mut flags = 0;
+        let mut rest = &mut *behind;
         let length = self.stored_bytes.to_le_bytes();
-        put(if long { &length } else { &length[..2] });
-        let mut flags = if long { LONG } else { 0 };
+        if self.stored_bytes as usize > SHORT_MAX {
+            flags |= LONG;
+            put(&mut rest, length);
+        } else {
+            put(&mut rest, [length[0], length[1]]);
+        }
         if let Some(schema) = self.schema {
             flags |= SCHEMA;
-            put(&schema.id.to_le_bytes());
-            put(&schema.version.to_le_bytes());
+            put(&mut rest, schema.id.to_le_bytes());
+            put(&mut rest, schema.version.to_le_bytes());
         }
         if let Some(unpacked_bytes) = self.unpacked_bytes {
             flags |= ZSTD;
-            put(&unpacked_bytes.to_le_bytes());
+            put(&mut rest, unpacked_bytes.to_le_bytes());
         }
-        head[..4].copy_from_slice(&[VERSION, self.codec.to_byte(), flags, self.class.to_byte()]);
-        envelope[..end].copy_from_slice(&head[..end]);
-        let crc = checksum(envelope);
-        envelope[CRC].copy_from_slice(&crc.to_le_bytes());
+        let head = [VERSION, self.codec.to_byte(), flags, self.class.to_byte()];
+        let crc = checksum(head, behind);
+        fixed[..CRC.start].copy_from_slice(&head);
+        fixed[CRC].copy_from_slice(&crc.to_le_bytes());
     }
+}
+
+/// Writes `bytes` to the front of `rest`, which goes on behind them. Of a known length each: stores instead of calls.
+#[inline]
+fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
+    let (front, behind) = std::mem::take(rest)
+        .split_first_chunk_mut()
+        .expect("there is room for the header");
+    *front = bytes;
+    *rest = behind;
 }
 
 /// The longest header.
@@ -173,21 +183,24 @@ pub(super) const fn is_long(stored_bytes: usize) -> bool {
     stored_bytes > SHORT_MAX
 }
 
-/// The checksum of everything but itself. The envelope is at least [`FIXED_BYTES`] long.
+/// The checksum of everything but itself: of the first four bytes and of what is behind it.
 #[inline]
-fn checksum(envelope: &[u8]) -> u32 {
-    let mut hasher = match envelope {
-        [VERSION, codec, 0, class, ..] if usize::from(*codec) < CODECS && usize::from(*class) < CLASSES => {
-            let begun = BEGUN[usize::from(*codec)][usize::from(*class)];
-            crc32fast::Hasher::new_with_initial_len(begun, CRC.start as u64)
+fn checksum(head: [u8; 4], behind: &[u8]) -> u32 {
+    let [version, codec, flags, class] = head;
+    let begun = BEGUN
+        .get(usize::from(codec))
+        .and_then(|classes| classes.get(usize::from(class)));
+    let mut hasher = match begun {
+        Some(begun) if version == VERSION && flags == 0 => {
+            crc32fast::Hasher::new_with_initial_len(*begun, head.len() as u64)
         }
         _ => {
             let mut hasher = crc32fast::Hasher::new();
-            hasher.update(&envelope[..CRC.start]);
+            hasher.update(&head);
             hasher
         }
     };
-    hasher.update(&envelope[CRC.end..]);
+    hasher.update(behind);
     hasher.finalize()
 }
 
@@ -228,11 +241,13 @@ const fn checksum_of_head(bytes: [u8; 4]) -> u32 {
 /// Checks the checksum of an envelope whose header was read.
 #[inline]
 pub(super) fn verify(envelope: &[u8]) -> Result<()> {
-    let stored = envelope[CRC]
-        .iter()
-        .rev()
-        .fold(0, |crc, byte| crc << 8 | u32::from(*byte));
-    if checksum(envelope) != stored {
+    let Some((head, rest)) = envelope.split_first_chunk::<4>() else {
+        return Err(truncated(envelope.len()));
+    };
+    let Some((stored, behind)) = rest.split_first_chunk::<4>() else {
+        return Err(truncated(envelope.len()));
+    };
+    if checksum(*head, behind) != u32::from_le_bytes(*stored) {
         return Err(damaged());
     }
     Ok(())
