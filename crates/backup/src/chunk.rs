@@ -1,0 +1,175 @@
+//! Chunks: the objects that hold what was backed up, each named by its own hash.
+//!
+//! ```text
+//! offset  bytes
+//! 0       4      "STBC"
+//! 4       1      version: 1
+//! 5       1      what is in it: 1 records, 2 index, 3 revisions of partitions
+//! 6       1      compression: 0 none, 1 zstd
+//! 7       1      0
+//! 8       4      length of the content, little-endian
+//! 12      4      length of what follows, little-endian
+//! 16             the content, compressed or not
+//! ```
+//!
+//! The name is the SHA-256 of the whole object, so that a flipped bit anywhere in it is found.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use stead_core::{Error, Result};
+
+use crate::hash::Hash;
+
+const MAGIC: &[u8; 4] = b"STBC";
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 16;
+/// The longest content in bytes: what is allocated to read a chunk.
+pub(crate) const MAX_CONTENT_BYTES: usize = 256 << 20;
+/// The longest chunk in bytes.
+pub(crate) const MAX_BYTES: usize = MAX_CONTENT_BYTES + HEADER_BYTES;
+/// Fast, and within a few percent of the next levels on small values.
+const LEVEL: i32 = 1;
+
+/// What a chunk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Records = 1,
+    Index = 2,
+    Partitions = 3,
+}
+
+/// A chunk as it is named elsewhere: enough to know what to expect before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChunkRef {
+    pub(crate) id: Hash,
+    /// Bytes of the content.
+    pub(crate) content: u32,
+    /// Bytes of the object.
+    pub(crate) stored: u32,
+}
+
+/// An encoded chunk.
+pub(crate) struct Chunk {
+    pub(crate) named: ChunkRef,
+    pub(crate) bytes: Bytes,
+}
+
+thread_local! {
+    // Its tables are as large as the content: not to be made anew for each chunk.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+impl Chunk {
+    /// A chunk of `kind` with `content`, compressed where that makes it shorter.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for content over [`MAX_CONTENT_BYTES`].
+    pub(crate) fn encode(kind: Kind, content: &[u8]) -> Result<Self> {
+        let too_long = || {
+            Error::invalid("an entry is larger than a backup can hold")
+                .with("size_bytes", content.len())
+                .with("limit_bytes", MAX_CONTENT_BYTES)
+        };
+        if content.len() > MAX_CONTENT_BYTES {
+            return Err(too_long());
+        }
+        let content_bytes = u32::try_from(content.len()).map_err(|_| too_long())?;
+        let mut bytes = vec![0; HEADER_BYTES + zstd::zstd_safe::compress_bound(content.len())];
+        let compressed = compress(content, &mut bytes[HEADER_BYTES..])?;
+        let (compression, length) = if compressed < content.len() {
+            (1, compressed)
+        } else {
+            bytes[HEADER_BYTES..HEADER_BYTES + content.len()].copy_from_slice(content);
+            (0, content.len())
+        };
+        bytes.truncate(HEADER_BYTES + length);
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4] = VERSION;
+        bytes[5] = kind as u8;
+        bytes[6] = compression;
+        bytes[8..12].copy_from_slice(&content_bytes.to_le_bytes());
+        let length = u32::try_from(length).map_err(|_| too_long())?;
+        bytes[12..16].copy_from_slice(&length.to_le_bytes());
+        let stored = u32::try_from(bytes.len()).map_err(|_| too_long())?;
+        let named = ChunkRef {
+            id: Hash::of(&bytes),
+            content: content_bytes,
+            stored,
+        };
+        Ok(Chunk {
+            named,
+            bytes: bytes.into(),
+        })
+    }
+}
+
+fn compress(content: &[u8], out: &mut [u8]) -> Result<usize> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            None => compressor.insert(zstd::bulk::Compressor::new(LEVEL).map_err(failed)?),
+        };
+        compressor.compress_to_buffer(content, out).map_err(failed)
+    })
+}
+
+fn failed(cause: std::io::Error) -> Error {
+    Error::internal("compressing a chunk failed").because(cause)
+}
+
+/// The content of the chunk that was read as `bytes`.
+///
+/// # Errors
+///
+/// `Corrupt` unless the bytes are what `named` and `kind` say, to the last one. Nothing is allocated before the lengths
+/// were compared.
+pub(crate) fn decode(named: &ChunkRef, kind: Kind, bytes: &Bytes) -> Result<Bytes> {
+    let damaged = |what: &'static str| Error::corrupt(what).with("chunk", named.id);
+    if bytes.len() != named.stored as usize {
+        return Err(damaged("a chunk has another length than it was written with")
+            .with("length_bytes", bytes.len())
+            .with("expected_bytes", named.stored));
+    }
+    if Hash::of(bytes) != named.id {
+        return Err(damaged("a chunk is damaged: its hash is not its name"));
+    }
+    // From here on it is as it was written, by whomever.
+    let malformed = || damaged("a chunk is malformed or not the one that is named");
+    let (header, body) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or_else(malformed)?;
+    if &header[..4] != MAGIC {
+        return Err(malformed());
+    }
+    if header[4] != VERSION {
+        return Err(
+            Error::corrupt("a chunk was written by a newer version; read it with that one")
+                .with("chunk", named.id)
+                .with("version", header[4]),
+        );
+    }
+    let content_bytes = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    let body_bytes = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
+    let wanted = named.content as usize;
+    if header[5] != kind as u8
+        || header[7] != 0
+        || content_bytes != named.content
+        || body_bytes as usize != body.len()
+        || wanted > MAX_CONTENT_BYTES
+    {
+        return Err(malformed());
+    }
+    match header[6] {
+        0 if body.len() == wanted => Ok(bytes.slice(HEADER_BYTES..)),
+        1 => {
+            let content = zstd::bulk::decompress(body, wanted).map_err(|cause| malformed().because(cause))?;
+            if content.len() == wanted {
+                Ok(content.into())
+            } else {
+                Err(malformed())
+            }
+        }
+        _ => Err(malformed()),
+    }
+}

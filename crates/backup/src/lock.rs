@@ -1,0 +1,162 @@
+//! One writer at a time.
+//!
+//! In a directory, the operating system holds the lock, and lets go of it when the process ends however it ends. An object
+//! store has none: there an object says who writes and until when, and is renewed while the writer lives.
+//!
+//! Neither is what keeps two writers from harming each other: each record of the log is made under the next free number
+//! only, and what a writer prepared counts only if no other was faster. The lock saves them the wasted work.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryFutureExt as _;
+use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion};
+use serde::{Deserialize, Serialize};
+use stead_core::{Clock, Error, Result};
+use tokio::task::JoinHandle;
+
+use crate::repository::{Repository, panicked};
+use crate::sealed;
+
+const NAME: &str = "lock";
+/// How long a writer on an object store is believed to live without a sign of life.
+const LIFETIME_MS: u64 = 60_000;
+const RENEWED_AFTER: Duration = Duration::from_secs(15);
+
+/// The right to write. Gives it back when dropped; [`release`](Lock::release) waits until that is done.
+pub(crate) struct Lock(Held);
+
+enum Held {
+    File(Option<File>),
+    Object {
+        repository: Repository,
+        renewal: JoinHandle<()>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Holder {
+    process: u32,
+    until_ms: u64,
+}
+
+impl Lock {
+    /// Takes the lock, at once.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` while somebody else has it.
+    pub(crate) async fn acquire(repository: &Repository, clock: &Arc<dyn Clock>) -> Result<Self> {
+        match repository.local_lock() {
+            Some(path) => {
+                let name = repository.name().to_owned();
+                let locked = tokio::task::spawn_blocking(move || lock_file(&path, &name));
+                locked
+                    .await
+                    .map_err(panicked)?
+                    .map(|file| Lock(Held::File(Some(file))))
+            }
+            None => lock_object(repository, clock).await,
+        }
+    }
+
+    /// Gives the lock back.
+    pub(crate) async fn release(mut self) -> Result<()> {
+        match &mut self.0 {
+            Held::File(file) => {
+                drop(file.take());
+                Ok(())
+            }
+            Held::Object { repository, renewal } => {
+                renewal.abort();
+                // Whether it ended by itself says nothing.
+                let _ = renewal.await;
+                repository.remove(NAME).await
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Held::Object { renewal, .. } = &self.0 {
+            renewal.abort();
+        }
+    }
+}
+
+fn taken(repository: &str) -> Error {
+    Error::conflict("another process writes to the repository; wait until it is done")
+        .with("repository", repository)
+}
+
+fn lock_file(path: &std::path::Path, repository: &str) -> Result<File> {
+    let failed = |cause| {
+        Error::unavailable("the repository cannot be locked")
+            .with("path", path.display())
+            .because(cause)
+    };
+    let file = File::open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(taken(repository)),
+        Err(std::fs::TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+fn holder(clock: &dyn Clock) -> Result<bytes::Bytes> {
+    let holder = Holder {
+        process: std::process::id(),
+        until_ms: clock.now().as_millis() + LIFETIME_MS,
+    };
+    Ok(sealed::encode(&holder)?.0)
+}
+
+async fn lock_object(repository: &Repository, clock: &Arc<dyn Clock>) -> Result<Lock> {
+    if !repository.put_new(NAME, holder(&**clock)?).await? {
+        let found = match repository.get_small(NAME).await? {
+            Some(bytes) => sealed::decode::<Holder>(&bytes).map(|(holder, _)| holder),
+            None => return Err(taken(repository.name())),
+        };
+        // One that cannot be read was torn when its writer ended.
+        if found.is_ok_and(|holder| holder.until_ms > clock.now().as_millis()) {
+            return Err(taken(repository.name()));
+        }
+        repository.remove(NAME).await?;
+        if !repository.put_new(NAME, holder(&**clock)?).await? {
+            return Err(taken(repository.name()));
+        }
+    }
+    let renewal = tokio::spawn(renew(repository.clone(), Arc::clone(clock)));
+    Ok(Lock(Held::Object {
+        repository: repository.clone(),
+        renewal,
+    }))
+}
+
+/// Says now and then that the writer lives, until somebody took the lock away: the log then refuses what it does.
+async fn renew(repository: Repository, clock: Arc<dyn Clock>) {
+    loop {
+        tokio::time::sleep(RENEWED_AFTER).await;
+        let path = repository.path(NAME);
+        let Ok(meta) = repository.objects().head(&path).await else {
+            return;
+        };
+        let Ok(bytes) = holder(&*clock) else {
+            return;
+        };
+        let version = UpdateVersion {
+            e_tag: meta.e_tag,
+            version: meta.version,
+        };
+        let options = PutOptions::from(PutMode::Update(version));
+        let renewed = repository
+            .objects()
+            .put_opts(&path, PutPayload::from(bytes), options);
+        if renewed.map_ok(drop).await.is_err() {
+            return;
+        }
+    }
+}

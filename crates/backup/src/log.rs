@@ -1,0 +1,265 @@
+//! The log: one record for each thing that was done to a repository, in the order in which it was done.
+//!
+//! A record is made under the next free number, and only if that is free: of two writers at once, one is refused. It names
+//! the hash of the record before, so that nothing in between can be taken away or put back. `HEAD` names the newest
+//! record, so that the end cannot be taken away either.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+use stead_core::{Clock, Error, Result};
+
+use crate::hash::Hash;
+use crate::manifest::{BackupId, Manifest};
+use crate::repository::Repository;
+use crate::sealed;
+
+const HEAD: &str = "HEAD";
+const FOLDER: &str = "log";
+/// Records that are read at a time.
+const READ_AHEAD: usize = 16;
+
+/// A record of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogRecord {
+    pub(crate) repository: String,
+    pub(crate) sequence: u64,
+    /// The hash of the record before.
+    pub(crate) previous: Option<Hash>,
+    /// When it was written, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    pub(crate) action: Action,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    /// A backup was made.
+    Backup(Box<Manifest>),
+    /// A backup was found whole.
+    Verified { id: BackupId, depth: String },
+    /// Backups were forgotten: their chunks are in the trash.
+    Prune { forgotten: Vec<BackupId> },
+    /// What was in the trash for long enough is about to be removed, records of the log included.
+    Sweep { gone: Vec<Gone> },
+}
+
+/// Records that were removed from the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gone {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The hash of the last of them, which the next one names.
+    pub(crate) record: Hash,
+}
+
+impl Gone {
+    fn holds(&self, sequence: u64) -> bool {
+        (self.first..=self.last).contains(&sequence)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    sequence: u64,
+    record: Hash,
+}
+
+/// A record and its hash.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded {
+    pub(crate) record: LogRecord,
+    pub(crate) hash: Hash,
+}
+
+/// The log as it was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) records: BTreeMap<u64, Recorded>,
+}
+
+impl Log {
+    /// Reads and compares all of it.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where a record is damaged, missing, of another repository or in another place, with its name.
+    pub(crate) async fn read(repository: &Repository) -> Result<Self> {
+        // What is listed afterwards is at least as new.
+        let head = read_head(repository).await?;
+        let mut sequences = Vec::new();
+        for object in repository.list(FOLDER).await? {
+            let name = object.location.filename().unwrap_or_default();
+            let sequence = name.parse().ok().filter(|sequence| file_name(*sequence) == name);
+            let Some(sequence) = sequence else {
+                return Err(
+                    Error::corrupt("a file in the log is none of its records; remove it")
+                        .with("object", &object.location),
+                );
+            };
+            sequences.push(sequence);
+        }
+        let read = futures_util::stream::iter(sequences)
+            .map(|sequence| async move {
+                read_record(repository, sequence)
+                    .await
+                    .map(|read| (sequence, read))
+            })
+            .buffer_unordered(READ_AHEAD);
+        let mut log = Log {
+            records: read.try_collect().await?,
+        };
+        // A sweep may have been killed before it had removed all that it announced.
+        let gone = log.gone();
+        log.records
+            .retain(|sequence, _| !gone.iter().any(|gone| gone.holds(*sequence)));
+        log.check_chain()?;
+        log.check_head(head)?;
+        Ok(log)
+    }
+
+    /// That each record names the one before, and that those which are missing were removed on purpose.
+    fn check_chain(&self) -> Result<()> {
+        let gone = self.gone();
+        let mut before: Option<(u64, Hash)> = None;
+        for (sequence, recorded) in &self.records {
+            let expected = match before {
+                Some((last, hash)) if last + 1 == *sequence => Some(hash),
+                None if *sequence == 1 => None,
+                _ => {
+                    let first = before.map_or(1, |(last, _)| last + 1);
+                    let gap = gone
+                        .iter()
+                        .find(|gone| gone.first == first && gone.last == *sequence - 1);
+                    Some(gap.ok_or_else(|| missing(first))?.record)
+                }
+            };
+            if recorded.record.previous != expected {
+                return Err(Error::corrupt(
+                    "a record of the log does not follow the one before: one of them was replaced or taken back",
+                )
+                .with("object", name(*sequence)));
+            }
+            before = Some((*sequence, recorded.hash));
+        }
+        Ok(())
+    }
+
+    fn check_head(&self, head: Option<Head>) -> Result<()> {
+        let Some(head) = head else {
+            // Between the first record and its head there is only a kill.
+            return match self.records.len() {
+                0 | 1 => Ok(()),
+                _ => Err(Error::corrupt("the head of the log is missing").with("object", HEAD)),
+            };
+        };
+        match self.records.get(&head.sequence) {
+            Some(recorded) if recorded.hash == head.record => Ok(()),
+            Some(_) => Err(
+                Error::corrupt("the newest record of the log is not the one that was written")
+                    .with("object", name(head.sequence)),
+            ),
+            None if self.gone().iter().any(|gone| gone.holds(head.sequence)) => Ok(()),
+            None => Err(missing(head.sequence)),
+        }
+    }
+
+    /// What was removed so far.
+    pub(crate) fn gone(&self) -> Vec<Gone> {
+        let newest = self
+            .records
+            .values()
+            .rev()
+            .find_map(|recorded| match &recorded.record.action {
+                Action::Sweep { gone } => Some(gone.clone()),
+                _ => None,
+            });
+        newest.unwrap_or_default()
+    }
+
+    /// The newest record.
+    pub(crate) fn newest(&self) -> Option<&Recorded> {
+        self.records.values().next_back()
+    }
+
+    /// The number that the next record gets.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.newest().map_or(1, |newest| newest.record.sequence + 1)
+    }
+
+    /// Adds what was done. What it says is in the log when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` when another writer was first: the log is to be read again, and what was prepared may no longer hold.
+    pub(crate) async fn append(
+        &mut self,
+        repository: &Repository,
+        clock: &dyn Clock,
+        action: Action,
+    ) -> Result<&Recorded> {
+        let sequence = self.next_sequence();
+        let record = LogRecord {
+            repository: repository.id().to_owned(),
+            sequence,
+            previous: self.newest().map(|newest| newest.hash),
+            at_ms: clock.now().as_millis(),
+            action,
+        };
+        let (bytes, hash) = sealed::encode(&record)?;
+        if !repository.put_new(&name(sequence), bytes).await? {
+            return Err(Error::conflict(
+                "another writer has changed the repository meanwhile; nothing of this one was kept, try again",
+            )
+            .with("repository", repository.name()));
+        }
+        let head = Head {
+            sequence,
+            record: hash,
+        };
+        repository.put(HEAD, sealed::encode(&head)?.0).await?;
+        Ok(self.records.entry(sequence).or_insert(Recorded { record, hash }))
+    }
+}
+
+async fn read_head(repository: &Repository) -> Result<Option<Head>> {
+    let Some(bytes) = repository.get_small(HEAD).await? else {
+        return Ok(None);
+    };
+    let (head, _) = sealed::decode(&bytes).map_err(|error| error.with("object", HEAD))?;
+    Ok(Some(head))
+}
+
+async fn read_record(repository: &Repository, sequence: u64) -> Result<Recorded> {
+    let name = name(sequence);
+    let bytes = repository
+        .get_small(&name)
+        .await?
+        .ok_or_else(|| missing(sequence))?;
+    let (record, hash) = sealed::decode::<LogRecord>(&bytes).map_err(|error| error.with("object", &name))?;
+    if record.sequence != sequence || record.repository != repository.id() {
+        return Err(
+            Error::corrupt("a record of the log is in another place than it was written to")
+                .with("object", &name)
+                .with("sequence", record.sequence),
+        );
+    }
+    Ok(Recorded { record, hash })
+}
+
+fn missing(sequence: u64) -> Error {
+    Error::corrupt("a record of the log is missing").with("object", name(sequence))
+}
+
+fn name(sequence: u64) -> String {
+    format!("{FOLDER}/{}", file_name(sequence))
+}
+
+fn file_name(sequence: u64) -> String {
+    format!("{sequence:012}")
+}

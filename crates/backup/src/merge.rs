@@ -1,0 +1,124 @@
+//! A chain of backups, read as what it gives.
+
+use stead_core::{Error, KeyRange, Result, Revision};
+
+use crate::manifest::{BackupKind, Manifest};
+use crate::reader::Reader;
+use crate::records::{Payload, Record, Shape};
+use crate::repository::Repository;
+
+/// Which part of the last increment counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upto {
+    /// All of it.
+    End,
+    /// What had changed by this revision.
+    Revision(Revision),
+}
+
+/// The entries that a chain of backups gives, in the order of their keys. Of a key that several have, the newest counts.
+pub(crate) struct Merge {
+    /// The full backup first.
+    layers: Vec<Layer>,
+    upto: Upto,
+}
+
+struct Layer {
+    reader: Reader,
+    block: std::iter::Peekable<std::vec::IntoIter<Record>>,
+    ended: bool,
+}
+
+impl Layer {
+    /// Has the next record ready, if there is one.
+    async fn fill(&mut self) -> Result<()> {
+        while self.block.peek().is_none() && !self.ended {
+            let block = self.reader.block().await?;
+            self.ended = block.is_empty();
+            self.block = block.into_iter().peekable();
+        }
+        Ok(())
+    }
+}
+
+/// How the records of a backup are encoded.
+pub(crate) fn shape_of(manifest: &Manifest) -> Shape {
+    match manifest.kind {
+        BackupKind::Full => Shape::Full,
+        BackupKind::Incremental | BackupKind::Differential => Shape::Increment,
+    }
+}
+
+impl Merge {
+    pub(crate) fn new(repository: &Repository, chain: &[&Manifest], range: &KeyRange, upto: Upto) -> Self {
+        let layers = chain.iter().map(|manifest| Layer {
+            reader: Reader::new(
+                repository,
+                manifest.root.clone(),
+                shape_of(manifest),
+                range.clone(),
+            ),
+            block: Vec::new().into_iter().peekable(),
+            ended: false,
+        });
+        Merge {
+            layers: layers.collect(),
+            upto,
+        }
+    }
+
+    /// The next entry; `None` when all were read.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where a chunk is missing or damaged; `Invalid` where the revision to stop at lies between two changes of one
+    /// key, of which the last increment has only the second.
+    pub(crate) async fn next(&mut self) -> Result<Option<Record>> {
+        loop {
+            for layer in &mut self.layers {
+                layer.fill().await?;
+            }
+            let last = self.layers.len() - 1;
+            let mut newest: Option<Record> = None;
+            let lowest = self
+                .layers
+                .iter_mut()
+                .filter_map(|layer| layer.block.peek())
+                .map(|record| &record.key);
+            let Some(lowest) = lowest.min().cloned() else {
+                return Ok(None);
+            };
+            for (index, layer) in self.layers.iter_mut().enumerate() {
+                let Some(record) = layer.block.next_if(|record| record.key == lowest) else {
+                    continue;
+                };
+                if index < last || self.upto.includes(&record)? {
+                    newest = Some(record);
+                }
+            }
+            match newest {
+                Some(record) if matches!(record.payload, Payload::Entry(_) | Payload::Value(_)) => {
+                    return Ok(Some(record));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Upto {
+    fn includes(self, record: &Record) -> Result<bool> {
+        match self {
+            Upto::End => Ok(true),
+            Upto::Revision(upto) if record.revision <= upto => Ok(true),
+            Upto::Revision(upto) if upto < record.first => Ok(false),
+            Upto::Revision(upto) => Err(Error::invalid(
+                "the state at this revision is not known: a key changed before it and again behind it, and the backup has \
+                 only the later value; name a revision outside of this span, or a backup",
+            )
+            .with("revision", upto)
+            .with("span_from", record.first)
+            .with("span_to", record.revision)),
+        }
+    }
+}

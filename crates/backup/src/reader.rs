@@ -1,0 +1,140 @@
+//! Reading the chunks of a backup: the top of a tree goes in, and records come out, in the order of their keys.
+
+use std::collections::VecDeque;
+
+use stead_core::{KeyRange, Result};
+use tokio::task::JoinHandle;
+
+use crate::chunk::Kind;
+use crate::index::{Child, Node};
+use crate::manifest::Root;
+use crate::records::{self, LeafHash, Record, Shape};
+use crate::repository::{Repository, panicked};
+use crate::varint::malformed;
+
+/// Chunks that are read at a time.
+const AT_A_TIME: usize = 3;
+
+/// Reads the records of a tree that lie in a range. Every byte that is read is compared with the hashes above it.
+pub(crate) struct Reader {
+    repository: Repository,
+    shape: Shape,
+    range: KeyRange,
+    /// Nodes whose children were not all visited, the top first.
+    path: Vec<Visit>,
+    top: Option<Root>,
+    jobs: VecDeque<Job>,
+}
+
+struct Visit {
+    level: u8,
+    children: std::vec::IntoIter<Child>,
+}
+
+/// A chunk on its way. Ends with the reader.
+struct Job(JoinHandle<Result<Vec<Record>>>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(repository: &Repository, root: Root, shape: Shape, range: KeyRange) -> Self {
+        Reader {
+            repository: repository.clone(),
+            shape,
+            range,
+            path: Vec::new(),
+            top: Some(root),
+            jobs: VecDeque::new(),
+        }
+    }
+
+    /// The records of the next chunk that has some in the range; none when all were read.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where a chunk is missing or damaged, or is not what the tree says.
+    pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
+        loop {
+            while self.jobs.len() < AT_A_TIME {
+                let Some(leaf) = self.next_leaf().await? else {
+                    break;
+                };
+                let (repository, shape) = (self.repository.clone(), self.shape);
+                self.jobs
+                    .push_back(Job(tokio::spawn(read(repository, leaf, shape))));
+            }
+            let Some(mut job) = self.jobs.pop_front() else {
+                return Ok(Vec::new());
+            };
+            let mut block = (&mut job.0).await.map_err(panicked)??;
+            block.retain(|record| self.range.contains(&record.key));
+            if !block.is_empty() {
+                return Ok(block);
+            }
+        }
+    }
+
+    /// The next chunk of records that may have some in the range.
+    async fn next_leaf(&mut self) -> Result<Option<Child>> {
+        if let Some(top) = self.top.take() {
+            self.visit(&top).await?;
+        }
+        while let Some(visit) = self.path.last_mut() {
+            let level = visit.level;
+            let Some(child) = visit.children.find(|child| child.meets(&self.range)) else {
+                self.path.pop();
+                continue;
+            };
+            if level == 1 {
+                return Ok(Some(child));
+            }
+            self.visit(&Root {
+                chunk: child.chunk,
+                digest: child.digest,
+                level: level - 1,
+                records: child.records,
+            })
+            .await?;
+        }
+        Ok(None)
+    }
+
+    async fn visit(&mut self, root: &Root) -> Result<()> {
+        let node = read_node(&self.repository, root).await?;
+        self.path.push(Visit {
+            level: node.level,
+            children: node.children.into_iter(),
+        });
+        Ok(())
+    }
+}
+
+/// The node that `root` names.
+pub(crate) async fn read_node(repository: &Repository, root: &Root) -> Result<Node> {
+    let content = repository.get_chunk(&root.chunk, Kind::Index).await?;
+    Node::decode(root, &content).map_err(|error| error.with("chunk", root.chunk.id))
+}
+
+/// The records of a leaf, if they are what the tree says.
+async fn read(repository: Repository, leaf: Child, shape: Shape) -> Result<Vec<Record>> {
+    let bytes = repository.chunk_bytes(&leaf.chunk).await?;
+    let decoded = tokio::task::spawn_blocking(move || {
+        let content = crate::chunk::decode(&leaf.chunk, Kind::Records, &bytes)?;
+        let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
+        let records = records::decode(&content, shape).map_err(at)?;
+        let mut hash = LeafHash::new();
+        for record in &records {
+            hash.add(record);
+        }
+        let bounds = (records.first(), records.last());
+        let right = records.len() as u64 == leaf.records
+            && hash.finish() == leaf.digest
+            && matches!(bounds, (Some(first), Some(last)) if first.key == leaf.first && last.key == leaf.last);
+        if right { Ok(records) } else { Err(at(malformed())) }
+    });
+    decoded.await.map_err(panicked)?
+}

@@ -1,0 +1,334 @@
+//! Records: what a backup holds of each key, many to a chunk.
+//!
+//! The content of a chunk of records is columns, one after the other, each with a value for every record in the order of
+//! keys. Numbers are of variable length (`varint.rs`).
+//!
+//! ```text
+//! count       how many records
+//! keys        bytes shared with the key before, bytes that follow, these bytes
+//! revisions   difference to the revision before (to 0 for the first), zigzag
+//! first       only in increments: the revision less that of the key's first change in the increment
+//! deadlines   0 for none, else 1 and the difference to the deadline before (to 0), zigzag
+//! values      0 deleted, 1 expired, else 2 + the length of the value
+//! bytes       the values, one after the other
+//! ```
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use stead_core::{Entry, Key, Result, Revision, Timestamp};
+
+use crate::hash::Hash;
+use crate::varint::{self, Reader, malformed, unzigzag, zigzag};
+
+/// What there is under a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    /// As it was read from a store.
+    Entry(Entry),
+    /// As it was read from a backup.
+    Value(Bytes),
+    Deleted,
+    Expired,
+}
+
+impl Payload {
+    /// The value, unless there is none any more.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        match self {
+            Payload::Entry(entry) => Some(entry.value()),
+            Payload::Value(bytes) => Some(bytes),
+            Payload::Deleted | Payload::Expired => None,
+        }
+    }
+
+    fn tag(&self) -> u8 {
+        match self {
+            Payload::Deleted => 0,
+            Payload::Expired => 1,
+            Payload::Entry(_) | Payload::Value(_) => 2,
+        }
+    }
+}
+
+/// One key of a backup.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) key: Key,
+    /// Of the entry, or of its removal.
+    pub(crate) revision: Revision,
+    /// Of the key's first change in an increment; that of the entry in a full backup.
+    pub(crate) first: Revision,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) payload: Payload,
+}
+
+impl Record {
+    /// What an entry of a store becomes.
+    pub(crate) fn of(key: Key, entry: Entry) -> Self {
+        Record {
+            key,
+            revision: entry.revision(),
+            first: entry.revision(),
+            deadline: entry.deadline(),
+            payload: Payload::Entry(entry),
+        }
+    }
+
+    /// What the record counts for where chunks are cut.
+    pub(crate) fn weight(&self) -> usize {
+        self.key.as_bytes().len() + self.payload.value().map_or(0, <[u8]>::len) + 16
+    }
+}
+
+/// Whether the records are those of an increment, which have a revision more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Full,
+    Increment,
+}
+
+/// The content of a chunk with `records`, which are in the order of their keys.
+pub(crate) fn encode(records: &[Record], shape: Shape) -> Vec<u8> {
+    let weight: usize = records.iter().map(Record::weight).sum();
+    let mut out = Vec::with_capacity(weight + 16);
+    varint::put(&mut out, records.len() as u64);
+    let mut before: &[u8] = &[];
+    for record in records {
+        let key = record.key.as_bytes();
+        let shared = before
+            .iter()
+            .zip(key)
+            .take_while(|(one, other)| one == other)
+            .count();
+        varint::put(&mut out, shared as u64);
+        varint::put(&mut out, (key.len() - shared) as u64);
+        out.extend_from_slice(&key[shared..]);
+        before = key;
+    }
+    let mut revision = 0;
+    for record in records {
+        let this = record.revision.get();
+        varint::put(&mut out, zigzag(this.wrapping_sub(revision).cast_signed()));
+        revision = this;
+    }
+    if shape == Shape::Increment {
+        for record in records {
+            varint::put(&mut out, record.revision.get() - record.first.get());
+        }
+    }
+    let mut deadline = 0;
+    for record in records {
+        match record.deadline.map(Timestamp::as_millis) {
+            None => varint::put(&mut out, 0),
+            Some(this) => {
+                varint::put(&mut out, 1);
+                varint::put(&mut out, zigzag(this.wrapping_sub(deadline).cast_signed()));
+                deadline = this;
+            }
+        }
+    }
+    for record in records {
+        let tag = match &record.payload {
+            Payload::Deleted => 0,
+            Payload::Expired => 1,
+            Payload::Entry(entry) => entry.value().len() as u64 + 2,
+            Payload::Value(bytes) => bytes.len() as u64 + 2,
+        };
+        varint::put(&mut out, tag);
+    }
+    for record in records {
+        out.extend_from_slice(record.payload.value().unwrap_or_default());
+    }
+    out
+}
+
+/// Reads what [`encode`] gave.
+///
+/// # Errors
+///
+/// `Corrupt` for anything else. Nothing is allocated beyond a few times the length of `content`.
+pub(crate) fn decode(content: &Bytes, shape: Shape) -> Result<Vec<Record>> {
+    let mut reader = Reader::new(content);
+    let count = reader.size()?;
+    // Each record takes a byte at least in every column.
+    if count > reader.remaining() / 4 {
+        return Err(malformed());
+    }
+    let mut records = keys(&mut reader, count)?;
+    let mut revision = 0_u64;
+    for record in &mut records {
+        revision = revision.wrapping_add(unzigzag(reader.number()?).cast_unsigned());
+        record.revision = Revision::new(revision);
+        record.first = record.revision;
+    }
+    if shape == Shape::Increment {
+        for record in &mut records {
+            let first = record.revision.get().checked_sub(reader.number()?);
+            record.first = Revision::new(first.ok_or_else(malformed)?);
+        }
+    }
+    let mut deadline = 0_u64;
+    for record in &mut records {
+        match reader.number()? {
+            0 => {}
+            1 => {
+                deadline = deadline.wrapping_add(unzigzag(reader.number()?).cast_unsigned());
+                if deadline == u64::MAX {
+                    return Err(malformed());
+                }
+                record.deadline = Some(Timestamp::from_millis(deadline));
+            }
+            _ => return Err(malformed()),
+        }
+    }
+    values(content, &mut reader, &mut records)?;
+    Ok(records)
+}
+
+fn keys(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Record>> {
+    let mut records: Vec<Record> = Vec::with_capacity(count);
+    let mut key = Vec::new();
+    for _ in 0..count {
+        let (shared, suffix) = (reader.size()?, reader.size()?);
+        if shared > key.len() {
+            return Err(malformed());
+        }
+        key.truncate(shared);
+        key.extend_from_slice(reader.bytes(suffix)?);
+        let key = Key::from_encoded(&key).map_err(|_| malformed())?;
+        if records.last().is_some_and(|last| last.key >= key) {
+            return Err(malformed());
+        }
+        records.push(Record {
+            key,
+            revision: Revision::ZERO,
+            first: Revision::ZERO,
+            deadline: None,
+            payload: Payload::Deleted,
+        });
+    }
+    Ok(records)
+}
+
+fn values(content: &Bytes, reader: &mut Reader<'_>, records: &mut [Record]) -> Result<()> {
+    let mut lengths = Vec::with_capacity(records.len());
+    for _ in &*records {
+        lengths.push(reader.size()?);
+    }
+    for (record, length) in records.iter_mut().zip(lengths) {
+        record.payload = match length {
+            0 => Payload::Deleted,
+            1 => Payload::Expired,
+            length => Payload::Value(content.slice_ref(reader.bytes(length - 2)?)),
+        };
+        if length < 2 && record.deadline.is_some() {
+            return Err(malformed());
+        }
+    }
+    if reader.remaining() > 0 {
+        return Err(malformed());
+    }
+    Ok(())
+}
+
+/// The hash of what records say, whatever way they are encoded: the leaf of a backup's Merkle tree.
+///
+/// SHA-256 over the byte 0 and, for each record, its kind (0 deleted, 1 expired, 2 a value), the length of the key in two
+/// bytes, the key, the revision and the deadline in eight bytes each (no deadline: all bits set), all big-endian, and the
+/// SHA-256 of the value, 32 zeros where there is none.
+pub(crate) struct LeafHash(Sha256);
+
+impl LeafHash {
+    pub(crate) fn new() -> Self {
+        let mut hash = Sha256::new();
+        hash.update([0]);
+        LeafHash(hash)
+    }
+
+    pub(crate) fn add(&mut self, record: &Record) {
+        let value = record.payload.value();
+        self.add_parts(
+            &record.key,
+            record.revision,
+            record.deadline,
+            value,
+            record.payload.tag(),
+        );
+    }
+
+    fn add_parts(
+        &mut self,
+        key: &Key,
+        revision: Revision,
+        deadline: Option<Timestamp>,
+        value: Option<&[u8]>,
+        tag: u8,
+    ) {
+        let key = key.as_bytes();
+        // A key has at most 1,280 bytes.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a key is shorter than 65,536 bytes"
+        )]
+        let length = (key.len() as u16).to_be_bytes();
+        let mut buffer = [0; 160];
+        buffer[0] = tag;
+        buffer[1..3].copy_from_slice(&length);
+        let mut tail = [0; 48];
+        tail[..8].copy_from_slice(&revision.get().to_be_bytes());
+        let deadline = deadline.map_or(u64::MAX, Timestamp::as_millis);
+        tail[8..16].copy_from_slice(&deadline.to_be_bytes());
+        if let Some(value) = value {
+            tail[16..].copy_from_slice(Hash::of(value).as_bytes());
+        }
+        // One call for keys of usual length: the hash copies what does not fill a block.
+        let end = 3 + key.len() + tail.len();
+        if let Some(joined) = buffer.get_mut(..end) {
+            joined[3..3 + key.len()].copy_from_slice(key);
+            joined[3 + key.len()..].copy_from_slice(&tail);
+            self.0.update(&*joined);
+        } else {
+            self.0.update(&buffer[..3]);
+            self.0.update(key);
+            self.0.update(tail);
+        }
+    }
+
+    pub(crate) fn finish(self) -> Hash {
+        Hash::from_bytes(self.0.finalize().into())
+    }
+}
+
+/// Where chunks of records end: decided by the records alone, so that the same entries give the same chunks, and a change
+/// in one place moves no border in another.
+///
+/// A chunk ends behind a record once its weight is 4 MiB or more; and from 512 KiB on where the CRC-32 of the key, as a part
+/// of 2^32, is below the record's weight as a part of 512 KiB. The weight of a record is the length of its key and its value
+/// and 16.
+#[derive(Debug, Default)]
+pub(crate) struct Cutter {
+    weight: usize,
+}
+
+const LEAST_WEIGHT: usize = 512 << 10;
+const MOST_WEIGHT: usize = 4 << 20;
+
+impl Cutter {
+    /// Whether the chunk ends behind `record`.
+    pub(crate) fn ends_behind(&mut self, record: &Record) -> bool {
+        let weight = record.weight();
+        self.weight += weight;
+        let ends = self.weight >= MOST_WEIGHT
+            || self.weight >= LEAST_WEIGHT && {
+                let part = u64::from(crc32fast::hash(record.key.as_bytes()));
+                part * (LEAST_WEIGHT as u64) < (weight as u64) << 32
+            };
+        if ends {
+            self.weight = 0;
+        }
+        ends
+    }
+}
+
+#[cfg(test)]
+mod tests;

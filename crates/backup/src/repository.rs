@@ -1,0 +1,315 @@
+//! The place where backups are kept.
+//!
+//! ```text
+//! FORMAT                 what this is: written once
+//! HEAD                   the newest record of the log that its writer knew
+//! log/000000000042       one record for each thing that was done, chained by hashes; a backup is there once its record is
+//! chunks/ab/<hash>       what backups hold
+//! lock                   who writes, on object stores; in a directory, FORMAT is locked instead
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use serde::{Deserialize, Serialize};
+use stead_core::{Clock, Error, ErrorKind, Random, Result};
+
+use crate::chunk::{self, Chunk, ChunkRef, Kind};
+use crate::hash::Hash;
+use crate::location::{Location, Purpose, open_location};
+use crate::{error, sealed};
+
+const FORMAT: &str = "FORMAT";
+const NAME: &str = "stead-backup";
+/// The newest version of the format, which is written; older ones are read.
+const VERSION: u32 = 1;
+
+/// A repository of backups: a directory, or a place in an object store.
+///
+/// Cheap to clone; clones are the same repository.
+#[derive(Clone)]
+pub struct Repository(Arc<Inner>);
+
+struct Inner {
+    location: Location,
+    id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Format {
+    format: String,
+    version: u32,
+    repository: String,
+    created_ms: u64,
+    hash: String,
+    compression: String,
+}
+
+/// As much of `FORMAT` as every version has.
+#[derive(Deserialize)]
+struct AnyFormat {
+    format: String,
+    version: u32,
+}
+
+impl Repository {
+    /// Makes a repository at `url`, where there is nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid` for a malformed URL, a place that holds something, and a file where a directory is wanted;
+    /// - `Unsupported` for a scheme whose feature is not compiled in;
+    /// - else what the place reports, with its name.
+    pub async fn init(url: &str, clock: &dyn Clock, random: &dyn Random) -> Result<Self> {
+        let location = open_location(url, Purpose::Make).await?;
+        Self::init_at(location, clock, random)
+            .await
+            .map_err(|error| error.during("init"))
+    }
+
+    pub(crate) async fn init_at(location: Location, clock: &dyn Clock, random: &dyn Random) -> Result<Self> {
+        let id = format!("{:032x}", random.next_u128());
+        let repository = Repository(Arc::new(Inner {
+            location,
+            id: id.clone(),
+        }));
+        if let Some(found) = repository.list("").await?.first() {
+            let message = match repository.read_format().await {
+                Ok(Some(_)) => "there is a repository here already",
+                _ => "the place holds something else; name an empty one for the repository",
+            };
+            return Err(Error::invalid(message)
+                .with("repository", repository.name())
+                .with("found", &found.location));
+        }
+        let (bytes, _) = sealed::encode(&Format {
+            format: NAME.to_owned(),
+            version: VERSION,
+            repository: id,
+            created_ms: clock.now().as_millis(),
+            hash: "sha256".to_owned(),
+            compression: "zstd".to_owned(),
+        })?;
+        match repository.put_new(FORMAT, bytes).await? {
+            true => Ok(repository),
+            false => Err(
+                Error::conflict("somebody else made a repository here at the same time; open it")
+                    .with("repository", repository.name()),
+            ),
+        }
+    }
+
+    /// Opens the repository at `url`.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid` where there is none;
+    /// - `Corrupt` for one that is damaged or of a newer version;
+    /// - else as [`init`](Repository::init).
+    pub async fn open(url: &str) -> Result<Self> {
+        let location = open_location(url, Purpose::Find).await?;
+        Self::open_at(location)
+            .await
+            .map_err(|error| error.during("open"))
+    }
+
+    pub(crate) async fn open_at(location: Location) -> Result<Self> {
+        let mut repository = Inner {
+            location,
+            id: String::new(),
+        };
+        let opened = Repository(Arc::new(repository));
+        let Some(format) = opened.read_format().await? else {
+            return Err(
+                Error::invalid("there is no repository here; make one with `init`, or name another")
+                    .with("repository", opened.name()),
+            );
+        };
+        repository = Inner {
+            location: opened.0.location.clone(),
+            id: format.repository,
+        };
+        Ok(Repository(Arc::new(repository)))
+    }
+
+    async fn read_format(&self) -> Result<Option<Format>> {
+        let Some(bytes) = self.get_small(FORMAT).await? else {
+            return Ok(None);
+        };
+        let decoded = sealed::decode::<Format>(&bytes);
+        // A newer version may have what this one does not know.
+        let any = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.split_once('\n'));
+        let any = any.and_then(|(json, _)| serde_json::from_str::<AnyFormat>(json).ok());
+        if let Some(any) = any
+            && any.format == NAME
+            && any.version > VERSION
+        {
+            return Err(
+                Error::corrupt("the repository was made by a newer version; use that one")
+                    .with("repository", self.name())
+                    .with("version", any.version)
+                    .with("supported", VERSION),
+            );
+        }
+        let at = |error: Error| error.with("repository", self.name()).with("file", FORMAT);
+        let (format, _) = decoded.map_err(at)?;
+        if format.format != NAME || format.version != VERSION {
+            return Err(at(Error::corrupt("this is no repository of backups")));
+        }
+        Ok(Some(format))
+    }
+
+    /// Where it is, without secrets.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.location.name()
+    }
+
+    /// 32 hexadecimal digits that no other repository has.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The file to lock, in a directory.
+    pub(crate) fn local_lock(&self) -> Option<PathBuf> {
+        self.0.location.local().map(|directory| directory.join(FORMAT))
+    }
+
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        self.0.location.store()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Path {
+        self.0.location.object(name)
+    }
+
+    /// Writes an object that is not there yet, durably. `false` if it is.
+    pub(crate) async fn put_new(&self, name: &str, bytes: Bytes) -> Result<bool> {
+        let (path, options) = (self.path(name), PutOptions::from(PutMode::Create));
+        match self
+            .objects()
+            .put_opts(&path, PutPayload::from(bytes), options)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(cause) => Err(self.failed(cause)),
+        }
+    }
+
+    /// Writes an object, durably, whatever was there.
+    pub(crate) async fn put(&self, name: &str, bytes: Bytes) -> Result<()> {
+        let path = self.path(name);
+        let put = self.objects().put(&path, PutPayload::from(bytes)).await;
+        put.map(drop).map_err(|cause| self.failed(cause))
+    }
+
+    /// A sealed object, unless there is none.
+    pub(crate) async fn get_small(&self, name: &str) -> Result<Option<Bytes>> {
+        self.get(name, sealed::MAX_BYTES as u64).await
+    }
+
+    /// An object of at most so many bytes, unless there is none.
+    async fn get(&self, name: &str, most: u64) -> Result<Option<Bytes>> {
+        let found = match self.objects().get(&self.path(name)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(cause) => return Err(self.failed(cause)),
+        };
+        if found.meta.size > most {
+            return Err(
+                Error::corrupt("an object of the repository is longer than it can be")
+                    .with("object", &found.meta.location)
+                    .with("size_bytes", found.meta.size)
+                    .with("limit_bytes", most),
+            );
+        }
+        found.bytes().await.map(Some).map_err(|cause| self.failed(cause))
+    }
+
+    /// Everything whose name begins with the folder `folder`, in no order.
+    pub(crate) async fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>> {
+        let listed = self.objects().list(Some(&self.path(folder)));
+        listed.try_collect().await.map_err(|cause| self.failed(cause))
+    }
+
+    /// Removes an object; one that is gone is fine.
+    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
+        match self.objects().delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(self.failed(cause)),
+        }
+    }
+
+    /// Writes a chunk unless there is one of its name and length. Whether it was written.
+    pub(crate) async fn put_chunk(&self, chunk: Chunk, look: bool) -> Result<bool> {
+        let name = chunk_name(&chunk.named.id);
+        if look {
+            match self.objects().head(&self.path(&name)).await {
+                Ok(meta) if meta.size == u64::from(chunk.named.stored) => return Ok(false),
+                Ok(_) => {
+                    // A torn one: what it should be is at hand.
+                    self.put(&name, chunk.bytes).await?;
+                    return Ok(true);
+                }
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(cause) => return Err(self.failed(cause)),
+            }
+        }
+        self.put_new(&name, chunk.bytes).await
+    }
+
+    /// The content of a chunk, compared with its name.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where it is missing or is not what it was.
+    pub(crate) async fn get_chunk(&self, named: &ChunkRef, kind: Kind) -> Result<Bytes> {
+        let bytes = self.chunk_bytes(named).await?;
+        let named = *named;
+        // Hashing and decompressing takes milliseconds.
+        let decoded = tokio::task::spawn_blocking(move || chunk::decode(&named, kind, &bytes));
+        decoded.await.map_err(panicked)?
+    }
+
+    /// The chunk as it is stored.
+    pub(crate) async fn chunk_bytes(&self, named: &ChunkRef) -> Result<Bytes> {
+        let found = self.get(&chunk_name(&named.id), chunk::MAX_BYTES as u64).await?;
+        found.ok_or_else(|| Error::corrupt("a chunk is missing from the repository").with("chunk", named.id))
+    }
+
+    fn failed(&self, cause: object_store::Error) -> Error {
+        error::object(cause).with("repository", self.name())
+    }
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a chunk is: in one of 256 folders.
+pub(crate) fn chunk_name(id: &Hash) -> String {
+    let id = id.to_string();
+    format!("chunks/{}/{id}", &id[..2])
+}
+
+/// A task that ended without a result.
+pub(crate) fn panicked(cause: tokio::task::JoinError) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "a task of the backup was ended by a panic or with its runtime",
+    )
+    .because(cause)
+}

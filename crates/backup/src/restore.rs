@@ -1,0 +1,250 @@
+//! Restoring a backup into a store.
+
+mod deadlines;
+mod fill;
+mod point;
+mod replace;
+mod there;
+
+use std::sync::Arc;
+
+use stead_core::{Backend, Clock, Error, Key, KeyRange, Partition, Result, Revision, WriteBatch};
+
+use crate::create::HIDDEN;
+use crate::log::Log;
+use crate::manager::{Observer, Phase, Progress};
+use crate::manifest::{BackupId, Manifest};
+use crate::merge::Merge;
+use crate::repository::Repository;
+
+pub use deadlines::Deadlines;
+use deadlines::Shift;
+pub use point::RestorePoint;
+use point::{Chosen, choose};
+use there::There;
+
+/// How to restore.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RestoreOptions {
+    /// What to restore.
+    pub point: RestorePoint,
+    /// The keys to restore: all unless set.
+    pub range: KeyRange,
+    /// What becomes of deadlines.
+    pub deadlines: Deadlines,
+    /// Whether what the target holds in the range may be replaced. It has to be empty there otherwise.
+    pub replace: bool,
+    /// Changes nothing, and says what would change.
+    pub dry_run: bool,
+    /// A revision that those of the restored entries shall be far above, besides that of the backup: of the store that the
+    /// target will take the place of.
+    pub above: Revision,
+    /// Who is told how far it is.
+    pub observer: Option<Observer>,
+}
+
+impl RestoreOptions {
+    /// Everything of `point`, with the deadlines that it has, into an empty store.
+    #[must_use]
+    pub fn new(point: RestorePoint) -> Self {
+        RestoreOptions {
+            point,
+            range: KeyRange::all(),
+            deadlines: Deadlines::Keep,
+            replace: false,
+            dry_run: false,
+            above: Revision::ZERO,
+            observer: None,
+        }
+    }
+
+    fn report(&self, phase: Phase, done: u64, total: u64) {
+        if let Some(observer) = &self.observer {
+            observer(&Progress { phase, done, total });
+        }
+    }
+}
+
+/// What a restore did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// The backup that was restored, or the newest one that had to be read.
+    pub backup: BackupId,
+    /// Entries of the backup in the range, without those whose deadline has passed.
+    pub entries: u64,
+    /// Entries that had passed their deadline, and were left out.
+    pub expired: u64,
+    /// Entries that the target did not have.
+    pub added: u64,
+    /// Entries that the target had with another value or deadline.
+    pub changed: u64,
+    /// Entries that the target had and the backup has not.
+    pub removed: u64,
+    /// The revision of the target behind the restore: higher than any that the backup or the target had.
+    pub revision: Revision,
+}
+
+/// How far revisions are raised above those of the backup: further than a store gets that went on after it, so that what was
+/// read of that store never passes for what is in this one.
+const EPOCH: u64 = 1 << 32;
+impl Repository {
+    /// Restores a backup into `target`.
+    ///
+    /// All that is read is compared with its hashes first: a damaged backup changes nothing. An empty target is filled, and
+    /// compared with the backup in the end. In one that holds something, and only with [`RestoreOptions::replace`], the
+    /// difference is written in a single batch: others see all of it or nothing, and a restore that fails or is killed
+    /// leaves what was there.
+    ///
+    /// Revisions go on behind those of the backup and of the target, with a wide gap, so that a revision that was read
+    /// before the restore never matches an entry of after.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid`: there is no such backup; the revision is not known exactly; the target holds something, or the unfinished
+    ///   restore of another backup; an entry is larger than the target's limits;
+    /// - `Unsupported`: the difference does not fit into one batch of the target, or the target cannot keep deadlines;
+    /// - `Corrupt`: the backup is damaged, or a chain lacks a link, with its name;
+    /// - `Full` and others that the target reports. A target that was empty is then marked as unfinished: the same restore
+    ///   begins anew in it.
+    pub async fn restore(
+        &self,
+        target: &Arc<dyn Backend>,
+        options: &RestoreOptions,
+        clock: &dyn Clock,
+    ) -> Result<RestoreReport> {
+        let restored = Box::pin(self.restore_inner(target, options, clock)).await;
+        restored.map_err(|error| error.during("restore"))
+    }
+
+    async fn restore_inner(
+        &self,
+        target: &Arc<dyn Backend>,
+        options: &RestoreOptions,
+        clock: &dyn Clock,
+    ) -> Result<RestoreReport> {
+        let log = Log::read(self).await?;
+        let chosen = choose(&log, options.point)?;
+        let newest = newest(&chosen.chain)?;
+        if !target.capabilities().writable {
+            return Err(Error::unsupported("the target is open for reading only"));
+        }
+        let mark = mark_key()?;
+        let unfinished = target.get(&mark).await?;
+        if let Some(entry) = &unfinished
+            && entry.value() != mark_of(self, newest.id).as_bytes()
+        {
+            return Err(Error::invalid(
+                "the target holds an unfinished restore of another backup; finish that one, or empty the target",
+            ));
+        }
+        // What lies outside of the range stays, and is in use.
+        let live = unfinished.is_none() && holds_anything(&**target, &KeyRange::all()).await?;
+        if live && !options.replace && holds_anything(&**target, &options.range).await? {
+            return Err(Error::invalid(
+                "the target is not empty; name an empty one, or ask for what it holds to be replaced",
+            ));
+        }
+        self.verify_chain(&chosen.chain, &|done, total| {
+            options.report(Phase::Verifying, done, total);
+        })
+        .await?;
+        let restore = Restore {
+            repository: self,
+            chosen: &chosen,
+            options,
+            target,
+            raise: raised(newest.upto.highest().max(options.above)),
+            shift: Shift::new(options.deadlines, newest.taken(), clock.now()),
+            clock,
+        };
+        match (live, options.dry_run) {
+            (true, _) => restore.replace(newest.id).await,
+            (false, true) => restore.count(newest.id).await,
+            (false, false) => restore.fill(newest.id, mark, unfinished.is_some()).await,
+        }
+    }
+}
+
+/// A restore under way.
+struct Restore<'a> {
+    repository: &'a Repository,
+    chosen: &'a Chosen<'a>,
+    options: &'a RestoreOptions,
+    target: &'a Arc<dyn Backend>,
+    raise: Revision,
+    shift: Shift,
+    clock: &'a dyn Clock,
+}
+
+impl Restore<'_> {
+    fn merge(&self) -> Merge {
+        Merge::new(
+            self.repository,
+            &self.chosen.chain,
+            &self.options.range,
+            self.chosen.upto,
+        )
+    }
+
+    fn empty_report(&self, backup: BackupId) -> RestoreReport {
+        RestoreReport {
+            backup,
+            entries: 0,
+            expired: 0,
+            added: 0,
+            changed: 0,
+            removed: 0,
+            revision: self.raise,
+        }
+    }
+}
+
+fn mark_key() -> Result<Key> {
+    Key::new(&Partition::new([HIDDEN, b"restore"].concat())?, "unfinished")
+}
+
+fn mark_of(repository: &Repository, backup: BackupId) -> String {
+    format!(
+        "stead-restore 1\nrepository {}\nbackup {backup}\n",
+        repository.id()
+    )
+}
+
+/// That the store is not the target of a restore that was not finished.
+pub(crate) async fn check_whole(store: &dyn Backend) -> Result<()> {
+    match store.get(&mark_key()?).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid(
+            "the store holds an unfinished restore; finish that first",
+        )),
+    }
+}
+
+fn raised(above: Revision) -> Revision {
+    Revision::new(
+        above
+            .get()
+            .saturating_add(EPOCH)
+            .min(Revision::HIGHEST_RAISE.get()),
+    )
+}
+
+async fn holds_anything(target: &dyn Backend, range: &KeyRange) -> Result<bool> {
+    There::new(target, range)
+        .next()
+        .await
+        .map(|found| found.is_some())
+}
+
+fn newest<'a>(chain: &[&'a Manifest]) -> Result<&'a Manifest> {
+    chain
+        .last()
+        .copied()
+        .ok_or_else(|| Error::internal("a chain of no backups"))
+}
+
+async fn apply(target: &dyn Backend, batch: WriteBatch) -> Result<()> {
+    target.apply(batch).await?.committed().map(drop)
+}

@@ -1,0 +1,189 @@
+//! Filling an empty store.
+
+use bytes::Bytes;
+use stead_core::{
+    Backend, BackendExt as _, Durability, Error, Expiry, Extent, Key, KeyRange, Result, Revision, WriteBatch,
+};
+
+use super::deadlines::{Shifted, deadline_of};
+use super::there::{There, same, value_of};
+use super::{Restore, RestoreReport, apply, mark_of};
+use crate::manager::Phase;
+use crate::manifest::BackupId;
+
+/// Entries of a batch, and between two reports of progress.
+const BATCH_ENTRIES: usize = 4096;
+/// Bytes of a batch.
+const BATCH_BYTES: usize = 8 << 20;
+/// Bytes between two syncs.
+const SYNC_BYTES: usize = 32 << 20;
+
+impl Restore<'_> {
+    /// How many entries an empty target would get.
+    pub(super) async fn count(&self, backup: BackupId) -> Result<RestoreReport> {
+        let mut report = self.empty_report(backup);
+        let mut merge = self.merge();
+        while let Some(record) = merge.next().await? {
+            match self.shift.of(record.deadline) {
+                Shifted::Passed => report.expired += 1,
+                Shifted::Expiry(_) => report.entries += 1,
+            }
+        }
+        report.added = report.entries;
+        Ok(report)
+    }
+
+    /// Fills an empty target, and compares.
+    pub(super) async fn fill(&self, backup: BackupId, mark: Key, begun: bool) -> Result<RestoreReport> {
+        let target = &**self.target;
+        let mark_value = mark_of(self.repository, backup);
+        let marked = WriteBatch::new()
+            .put(mark.clone(), mark_value)
+            .durability(Durability::Durable);
+        apply(target, marked).await?;
+        if begun {
+            clear(target, &mark).await?;
+        }
+        let mut report = self.empty_report(backup);
+        let mut filler = Filler::new(target, self.raise);
+        let mut merge = self.merge();
+        let total = self
+            .chosen
+            .chain
+            .iter()
+            .map(|manifest| manifest.counts.entries)
+            .sum();
+        while let Some(record) = merge.next().await? {
+            let Shifted::Expiry(expiry) = self.shift.of(record.deadline) else {
+                report.expired += 1;
+                continue;
+            };
+            let value = value_of(&record)?;
+            report.entries += 1;
+            filler.put(record.key, value, expiry).await?;
+            if report.entries.is_multiple_of(BATCH_ENTRIES as u64) {
+                self.options.report(Phase::Restoring, report.entries, total);
+            }
+        }
+        filler.flush().await?;
+        target.sync().await?;
+        self.compare(report.entries).await?;
+        let done = WriteBatch::new()
+            .delete(mark)
+            .raise_to(self.raise)
+            .durability(Durability::Durable);
+        apply(target, done).await?;
+        report.added = report.entries;
+        Ok(report)
+    }
+
+    /// Compares what the target holds with the backup, entry by entry.
+    async fn compare(&self, entries: u64) -> Result<()> {
+        let mut merge = self.merge();
+        let mut there = There::new(&**self.target, &self.options.range);
+        let mut found = there.next().await?;
+        let mut done = 0_u64;
+        while let Some(record) = merge.next().await? {
+            let Shifted::Expiry(expiry) = self.shift.of(record.deadline) else {
+                continue;
+            };
+            let value = value_of(&record)?;
+            match &found {
+                Some((key, entry)) if *key == record.key && same(entry, &value, expiry) => {
+                    found = there.next().await?;
+                }
+                // Its deadline has passed since it was written.
+                _ if deadline_of(expiry).is_some_and(|deadline| deadline <= self.clock.now()) => {}
+                _ => return Err(differs(done)),
+            }
+            done += 1;
+            if done.is_multiple_of(BATCH_ENTRIES as u64) {
+                self.options.report(Phase::Comparing, done, entries);
+            }
+        }
+        if found.is_some() {
+            Err(differs(done))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn differs(entries: u64) -> Error {
+    Error::corrupt(
+        "the target does not hold what was written to it: somebody else writes there, or it is damaged; empty it and \
+         restore again",
+    )
+    .with("entries_equal", entries)
+}
+
+/// Writes to an empty target, in batches.
+struct Filler<'a> {
+    target: &'a dyn Backend,
+    by_partition: bool,
+    raise: Revision,
+    batch: WriteBatch,
+    bytes: usize,
+    most_bytes: usize,
+    most_operations: usize,
+    unsynced: usize,
+}
+
+impl<'a> Filler<'a> {
+    fn new(target: &'a dyn Backend, raise: Revision) -> Self {
+        let capabilities = target.capabilities();
+        Filler {
+            target,
+            by_partition: capabilities.atomicity == Extent::Partition,
+            raise,
+            batch: WriteBatch::new(),
+            bytes: 0,
+            most_bytes: BATCH_BYTES.min(capabilities.limits.batch_bytes),
+            most_operations: BATCH_ENTRIES.min(capabilities.limits.batch_operations),
+            unsynced: 0,
+        }
+    }
+
+    async fn put(&mut self, key: Key, value: Bytes, expiry: Expiry) -> Result<()> {
+        let bytes = key.as_bytes().len() + value.len();
+        let other = self.by_partition
+            && self
+                .batch
+                .mutations()
+                .last()
+                .is_some_and(|last| last.key().partition_bytes() != key.partition_bytes());
+        if other
+            || self.bytes + bytes > self.most_bytes
+            || self.batch.mutations().len() >= self.most_operations
+        {
+            self.flush().await?;
+        }
+        self.bytes += bytes;
+        self.batch = std::mem::take(&mut self.batch).put_with(key, value, expiry);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch).raise_to(self.raise);
+        self.unsynced += std::mem::take(&mut self.bytes);
+        apply(self.target, batch.durability(Durability::Buffered)).await?;
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.target.sync().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes what an interrupted restore wrote.
+async fn clear(target: &dyn Backend, mark: &Key) -> Result<()> {
+    let partition = mark.partition();
+    let range = KeyRange::all();
+    for range in [range.before(mark), range.after_partition(&partition)] {
+        target.clear_with(&range, Some(Durability::Buffered)).await?;
+    }
+    Ok(())
+}

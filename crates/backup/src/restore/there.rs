@@ -1,0 +1,52 @@
+//! What the target of a restore holds.
+
+use bytes::Bytes;
+use stead_core::kit::Walk;
+use stead_core::{Backend, Entry, Error, Expiry, Item, Key, KeyRange, Result};
+
+use super::deadlines::deadline_of;
+use crate::create::HIDDEN;
+use crate::records::{Payload, Record};
+
+/// What the target holds, one by one.
+pub(super) struct There<'a> {
+    walk: Walk<'a>,
+    page: std::vec::IntoIter<Item>,
+}
+
+impl<'a> There<'a> {
+    pub(super) fn new(target: &'a dyn Backend, range: &KeyRange) -> Self {
+        There {
+            walk: Walk::new(target, target.capabilities(), range.clone()).without(HIDDEN),
+            page: Vec::new().into_iter(),
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<(Key, Entry)>> {
+        loop {
+            if let Some(item) = self.page.next() {
+                let entry = item
+                    .entry
+                    .ok_or_else(|| Error::internal("a scan gave a key without its entry"))?;
+                return Ok(Some((item.key, entry)));
+            }
+            let page = self.walk.page().await?;
+            if page.is_empty() {
+                return Ok(None);
+            }
+            self.page = page.into_iter();
+        }
+    }
+}
+
+/// Whether an entry is what a restore would write.
+pub(super) fn same(entry: &Entry, value: &[u8], expiry: Expiry) -> bool {
+    entry.value() == value && entry.deadline() == deadline_of(expiry)
+}
+
+pub(super) fn value_of(record: &Record) -> Result<Bytes> {
+    match &record.payload {
+        Payload::Value(value) => Ok(value.clone()),
+        _ => Err(Error::internal("a backup gave a key without its value")),
+    }
+}

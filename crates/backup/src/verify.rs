@@ -1,0 +1,321 @@
+//! Finding damage.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use stead_core::{Backend, Clock, Error, KeyRange, Result};
+
+use crate::chunk::{ChunkRef, Kind};
+use crate::hash::Hash;
+use crate::index::Child;
+use crate::lock::Lock;
+use crate::log::{Action, Log};
+use crate::manager::{Observer, Phase, Progress};
+use crate::manifest::{self, BackupId, BackupKind, Manifest, Reach, Root};
+use crate::merge::shape_of;
+use crate::reader::{Reader, read_node};
+use crate::repository::{Repository, chunk_name};
+use crate::restore::{Deadlines, RestoreOptions, RestorePoint};
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VerifyDepth {
+    /// The log, the chains, the trees, and that every chunk is there in its length.
+    Structure,
+    /// All bytes as well: every chunk is read and compared with its hashes.
+    #[default]
+    Bytes,
+}
+
+impl VerifyDepth {
+    /// `structure` or `bytes`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VerifyDepth::Structure => "structure",
+            VerifyDepth::Bytes => "bytes",
+        }
+    }
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Backups that are whole.
+    pub backups: u64,
+    /// Chunks that they need.
+    pub chunks: u64,
+    /// Bytes of these chunks.
+    pub bytes: u64,
+    /// Chunks that no backup needs, and their bytes: what a killed backup left, or what was pruned and waits to be removed.
+    pub unused_chunks: u64,
+    /// Bytes of those.
+    pub unused_bytes: u64,
+}
+
+/// How to verify.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct VerifyOptions {
+    /// How closely to look.
+    pub depth: VerifyDepth,
+    /// Who is told how far it is.
+    pub observer: Option<Observer>,
+}
+
+impl VerifyOptions {
+    /// Looks as closely as `depth` says.
+    #[must_use]
+    pub fn new(depth: VerifyDepth) -> Self {
+        VerifyOptions {
+            depth,
+            observer: None,
+        }
+    }
+
+    /// Tells `observer` how far it is.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    fn report(&self, done: u64, total: u64) {
+        if let Some(observer) = &self.observer {
+            observer(&Progress {
+                phase: Phase::Verifying,
+                done,
+                total,
+            });
+        }
+    }
+}
+
+impl Repository {
+    /// Looks for damage in all of the repository.
+    ///
+    /// Found are, at [`VerifyDepth::Structure`], every change of the log and of what describes the backups, every object that
+    /// is missing, has another length or has no place in a repository; at [`VerifyDepth::Bytes`], every flipped bit of every
+    /// chunk that a backup needs, too.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for the first thing that is wrong, with its name; else what the place reports.
+    pub async fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
+        let verified = Box::pin(self.verify_inner(options)).await;
+        verified.map_err(|error| error.during("verify"))
+    }
+
+    async fn verify_inner(&self, options: &VerifyOptions) -> Result<VerifyReport> {
+        let sizes = self.chunk_sizes().await?;
+        let log = Log::read(self).await?;
+        let mut needed = BTreeMap::new();
+        let mut report = VerifyReport::default();
+        let all: Vec<&Manifest> = log.backups().map(|(_, manifest)| manifest).collect();
+        let total = all.iter().map(|manifest| manifest.counts.chunks).sum();
+        for manifest in &all {
+            log.chain(&manifest.id)?;
+            self.chunks_of(manifest, &mut needed)
+                .await
+                .map_err(|error| error.with("backup", manifest.id))?;
+            report.backups += 1;
+        }
+        for chunk in needed.values() {
+            report.chunks += 1;
+            report.bytes += u64::from(chunk.stored);
+            match sizes.get(&chunk.id) {
+                Some(size) if *size == u64::from(chunk.stored) => {}
+                Some(size) => {
+                    return Err(
+                        Error::corrupt("a chunk has another length than it was written with")
+                            .with("object", chunk_name(&chunk.id))
+                            .with("length_bytes", size)
+                            .with("expected_bytes", chunk.stored),
+                    );
+                }
+                None => {
+                    return Err(Error::corrupt("a chunk is missing from the repository")
+                        .with("object", chunk_name(&chunk.id)));
+                }
+            }
+        }
+        for (id, size) in &sizes {
+            if !needed.contains_key(id) {
+                report.unused_chunks += 1;
+                report.unused_bytes += size;
+            }
+        }
+        if options.depth >= VerifyDepth::Bytes {
+            let mut done = 0;
+            for manifest in &all {
+                self.verify_bytes(manifest, &mut |chunks| {
+                    done += chunks;
+                    options.report(done, total);
+                })
+                .await
+                .map_err(|error| error.with("backup", manifest.id))?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Reads all bytes of some backups. A trial restore, or a restore, stands on this.
+    pub(crate) async fn verify_chain(
+        &self,
+        chain: &[&Manifest],
+        report: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<()> {
+        let total = chain.iter().map(|manifest| manifest.counts.chunks).sum();
+        let mut done = 0;
+        for manifest in chain {
+            let read = self
+                .verify_bytes(manifest, &mut |chunks| {
+                    done += chunks;
+                    report(done, total);
+                })
+                .await;
+            read.map_err(|error| error.with("backup", manifest.id))?;
+        }
+        Ok(())
+    }
+
+    /// Reads all bytes of one backup, and compares what it says of itself.
+    async fn verify_bytes(&self, manifest: &Manifest, report: &mut (dyn FnMut(u64) + Send)) -> Result<()> {
+        let wrong = || Error::corrupt("the backup does not give the state that it promises");
+        let after = match (&manifest.before, manifest.kind) {
+            (None, BackupKind::Full) => manifest.root.digest,
+            (Some(before), BackupKind::Incremental | BackupKind::Differential) => {
+                manifest::after(before, &manifest.root.digest)
+            }
+            _ => return Err(wrong()),
+        };
+        if after != manifest.after {
+            return Err(wrong());
+        }
+        let mut records = 0;
+        let mut reader = Reader::new(self, manifest.root.clone(), shape_of(manifest), KeyRange::all());
+        loop {
+            let block = reader.block().await?;
+            if block.is_empty() {
+                break;
+            }
+            records += block.len() as u64;
+            report(1);
+        }
+        if let Reach::Partitions { chunk, .. } = &manifest.upto {
+            self.get_chunk(chunk, Kind::Partitions).await?;
+        }
+        let counts = &manifest.counts;
+        if records != manifest.root.records || records != counts.entries + counts.deleted + counts.expired {
+            return Err(wrong());
+        }
+        Ok(())
+    }
+
+    /// The chunks that a backup needs.
+    pub(crate) async fn chunks_of(
+        &self,
+        manifest: &Manifest,
+        needed: &mut BTreeMap<Hash, ChunkRef>,
+    ) -> Result<()> {
+        if let Reach::Partitions { chunk, .. } = &manifest.upto {
+            needed.insert(chunk.id, *chunk);
+        }
+        let mut below = vec![manifest.root.clone()];
+        while let Some(root) = below.pop() {
+            needed.insert(root.chunk.id, root.chunk);
+            let node = read_node(self, &root).await?;
+            for child in node.children {
+                match node.level {
+                    1 => {
+                        needed.insert(child.chunk.id, child.chunk);
+                    }
+                    level => below.push(root_of(&child, level - 1)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The chunks that there are, and their lengths. Every other object has to be one that belongs in a repository.
+    pub(crate) async fn chunk_sizes(&self) -> Result<BTreeMap<Hash, u64>> {
+        let mut sizes = BTreeMap::new();
+        let root = self.path("").as_ref().to_owned();
+        for object in self.list("").await? {
+            let whole = object.location.as_ref();
+            let name = whole.strip_prefix(&root).unwrap_or(whole).trim_start_matches('/');
+            let id = name.rsplit('/').next().map(Hash::parse);
+            match id {
+                Some(Ok(id)) if chunk_name(&id) == name => {
+                    sizes.insert(id, object.size);
+                }
+                _ if matches!(name, "FORMAT" | "HEAD" | "lock") || name.starts_with("log/") => {}
+                _ => {
+                    return Err(
+                        Error::corrupt("a file in the repository is none of its own; move it away")
+                            .with("object", name.escape_debug()),
+                    );
+                }
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// Restores a backup into `scratch`, a store that is empty and is thrown away, and compares it there: the one proof that
+    /// it can be restored.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Repository::restore).
+    pub async fn trial_restore(
+        &self,
+        id: &BackupId,
+        scratch: &Arc<dyn Backend>,
+        clock: &dyn Clock,
+        observer: Option<Observer>,
+    ) -> Result<u64> {
+        let mut options = RestoreOptions::new(RestorePoint::Backup(*id));
+        // What has expired since shall be compared as well.
+        options.deadlines = Deadlines::Drop;
+        options.observer = observer;
+        self.restore(scratch, &options, clock)
+            .await
+            .map(|report| report.entries)
+    }
+
+    /// Notes in the log that these backups were verified, so that retention does not drop the last one that was.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` while another process writes to the repository.
+    pub async fn note_verified(&self, ids: &[BackupId], depth: &str, clock: &Arc<dyn Clock>) -> Result<()> {
+        let lock = Lock::acquire(self, clock).await?;
+        let noted = self.note_locked(ids, depth, &**clock).await;
+        let released = lock.release().await;
+        noted.and(released)
+    }
+
+    async fn note_locked(&self, ids: &[BackupId], depth: &str, clock: &dyn Clock) -> Result<()> {
+        let mut log = Log::read(self).await?;
+        let known: BTreeSet<BackupId> = log.verified();
+        for id in ids.iter().filter(|id| !known.contains(id)) {
+            log.backup(id)?;
+            let action = Action::Verified {
+                id: *id,
+                depth: depth.to_owned(),
+            };
+            log.append(self, clock, action).await?;
+        }
+        Ok(())
+    }
+}
+
+fn root_of(child: &Child, level: u8) -> Root {
+    Root {
+        chunk: child.chunk,
+        digest: child.digest,
+        level,
+        records: child.records,
+    }
+}

@@ -1,0 +1,164 @@
+//! Writing the chunks of a backup: records go in, in the order of their keys, and the top of their tree comes out.
+
+use std::collections::VecDeque;
+
+use stead_core::Result;
+use tokio::task::JoinHandle;
+
+use crate::chunk::{Chunk, Kind};
+use crate::index::{Builder, Child};
+use crate::manifest::{BackupCounts, Root};
+use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
+use crate::repository::{Repository, panicked};
+
+/// Chunks that are encoded and written at a time: one for each core of a small machine, and as many that wait for the disk.
+/// Each holds a few times its content, of about 1 MiB, in memory.
+const AT_A_TIME: usize = 4;
+
+/// Cuts records into chunks and writes them, several at a time.
+///
+/// What was written stays where it is if the writer is dropped: chunks that no backup names are removed by a prune.
+pub(crate) struct Writer {
+    repository: Repository,
+    shape: Shape,
+    /// Whether chunks may be there already.
+    look: bool,
+    cutter: Cutter,
+    block: Vec<Record>,
+    jobs: VecDeque<Job>,
+    tree: Builder,
+    counts: BackupCounts,
+}
+
+/// A chunk on its way. Ends with the writer.
+struct Job(JoinHandle<Result<Written>>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Written {
+    child: Child,
+    new: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(repository: &Repository, shape: Shape, look: bool) -> Self {
+        Writer {
+            repository: repository.clone(),
+            shape,
+            look,
+            cutter: Cutter::default(),
+            block: Vec::new(),
+            jobs: VecDeque::new(),
+            tree: Builder::default(),
+            counts: BackupCounts::default(),
+        }
+    }
+
+    /// Adds the record of the next key.
+    pub(crate) async fn push(&mut self, record: Record) -> Result<()> {
+        let value = record.payload.value().map_or(0, <[u8]>::len);
+        self.counts.logical_bytes += (record.key.as_bytes().len() + value) as u64;
+        match record.payload {
+            Payload::Deleted => self.counts.deleted += 1,
+            Payload::Expired => self.counts.expired += 1,
+            Payload::Entry(_) | Payload::Value(_) => self.counts.entries += 1,
+        }
+        let ends = self.cutter.ends_behind(&record);
+        self.block.push(record);
+        if ends {
+            self.cut().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the block on its way.
+    async fn cut(&mut self) -> Result<()> {
+        let next = Vec::with_capacity(self.block.len());
+        let block = std::mem::replace(&mut self.block, next);
+        if self.jobs.len() >= AT_A_TIME {
+            self.take_first().await?;
+        }
+        let (repository, shape, look) = (self.repository.clone(), self.shape, self.look);
+        self.jobs.push_back(Job(tokio::spawn(async move {
+            let encoded = tokio::task::spawn_blocking(move || encode(&block, shape));
+            let (chunk, child) = encoded.await.map_err(panicked)??;
+            let new = repository.put_chunk(chunk, look).await?;
+            Ok(Written { child, new })
+        })));
+        Ok(())
+    }
+
+    async fn take_first(&mut self) -> Result<()> {
+        let Some(mut job) = self.jobs.pop_front() else {
+            return Ok(());
+        };
+        let written = (&mut job.0).await.map_err(panicked)??;
+        self.count(u64::from(written.child.chunk.stored), written.new);
+        for chunk in self.tree.push(written.child)? {
+            self.put(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&mut self, chunk: Chunk) -> Result<()> {
+        let stored = u64::from(chunk.named.stored);
+        let new = self.repository.put_chunk(chunk, self.look).await?;
+        self.count(stored, new);
+        Ok(())
+    }
+
+    fn count(&mut self, stored: u64, new: bool) {
+        self.counts.chunks += 1;
+        self.counts.stored_bytes += stored;
+        if new {
+            self.counts.new_bytes += stored;
+        }
+    }
+
+    /// Writes another chunk that belongs to the backup.
+    pub(crate) async fn extra(&mut self, kind: Kind, content: &[u8]) -> Result<crate::chunk::ChunkRef> {
+        let chunk = Chunk::encode(kind, content)?;
+        let named = chunk.named;
+        self.put(chunk).await?;
+        Ok(named)
+    }
+
+    /// Waits until all is written durably. The top of the tree, and what was counted.
+    pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
+        if !self.block.is_empty() {
+            self.cut().await?;
+        }
+        while !self.jobs.is_empty() {
+            self.take_first().await?;
+        }
+        let (chunks, root) = std::mem::take(&mut self.tree).finish()?;
+        for chunk in chunks {
+            self.put(chunk).await?;
+        }
+        Ok((root, self.counts))
+    }
+}
+
+/// The chunk of some records, and how the tree names it.
+fn encode(block: &[Record], shape: Shape) -> Result<(Chunk, Child)> {
+    let mut leaf = LeafHash::new();
+    for record in block {
+        leaf.add(record);
+    }
+    let chunk = Chunk::encode(Kind::Records, &records::encode(block, shape))?;
+    let (Some(first), Some(last)) = (block.first(), block.last()) else {
+        return Err(stead_core::Error::internal("a chunk of no records"));
+    };
+    let child = Child {
+        chunk: chunk.named,
+        digest: leaf.finish(),
+        records: block.len() as u64,
+        first: first.key.clone(),
+        last: last.key.clone(),
+    };
+    Ok((chunk, child))
+}
