@@ -152,9 +152,11 @@ impl FromStr for StoreUrl {
         if scheme.is_empty()
             || !scheme
                 .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'+')
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'+')
         {
-            return Err(wrong("the scheme of a store's URL is made of lower-case letters"));
+            return Err(wrong(
+                "the scheme of a store's URL is made of lower-case letters and digits",
+            ));
         }
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let decode = |part: &str| decode(part).ok_or_else(|| wrong("malformed %-escape in the store's URL"));
@@ -235,6 +237,12 @@ mod tests {
         assert_eq!(url.take("note").as_deref(), Some("1&2"));
         assert_eq!(url.take("durability").as_deref(), Some("buffered"));
         assert!(url.finish().is_ok());
+    }
+
+    #[test]
+    fn a_scheme_may_hold_digits() {
+        let url: StoreUrl = "s3://bucket/prefix".parse().unwrap();
+        assert_eq!((url.scheme(), url.place()), ("s3", "//bucket/prefix"));
     }
 
     #[test]
