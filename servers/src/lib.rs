@@ -1,6 +1,7 @@
 //! Private servers for tests: real processes in temporary directories, on loopback ports and unix sockets.
 //!
 //! - [`RedisServer`], [`RedisCluster`] (three masters and their replicas), [`PostgresServer`], and [`PgBouncer`] before it.
+//! - [`S3Server`], which speaks S3.
 //! - [`Faulty`], a proxy whose connections break on command.
 //! - [`TlsFiles`], a certificate authority and what it signed.
 //!
@@ -32,7 +33,8 @@
 //! It needs Linux, `setpriv` of util-linux, and the servers themselves. `STEAD_REDIS_SERVER` names another server
 //! program than the first `redis-server` or `valkey-server` on the PATH, `STEAD_POSTGRES_BIN` another directory of
 //! PostgreSQL's programs than the newest, and `STEAD_SERVERS_DIR` another place for the directories than the system's
-//! temporary one: a disk, where the price of an fsync matters.
+//! temporary one: a disk, where the price of an fsync matters. `STEAD_S3_PYTHON` names a Python with the packages of the
+//! S3 server.
 
 mod directory;
 mod faulty;
@@ -43,6 +45,7 @@ mod postgres;
 mod process;
 mod program;
 mod redis;
+mod s3;
 mod tls;
 mod url;
 mod wait;
@@ -54,4 +57,5 @@ pub use program::{Need, needs};
 pub use redis::{
     Answer, AppendFsync, ClusterNode, RedisCluster, RedisOptions, RedisServer, RedisUser, Role, Transport,
 };
+pub use s3::{S3_ENVIRONMENT, S3_PACKAGES, S3Server, s3_python};
 pub use tls::TlsFiles;

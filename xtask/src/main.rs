@@ -7,6 +7,7 @@ mod docs;
 mod features;
 mod rocksdb;
 mod run;
+mod s3;
 mod servers;
 mod tidy;
 
@@ -54,7 +55,7 @@ enum Task {
     Features,
     /// Print the variables that let a plain cargo use the compiled RocksDB of this machine: eval "$(cargo xtask env)"
     Env,
-    /// The private Redis and PostgreSQL servers of the tests: start some, see what is installed, install the rest
+    /// The private Redis, PostgreSQL and S3 servers of the tests: start some, see what is installed, install the rest
     #[command(subcommand)]
     Servers(servers::Servers),
     /// Check the dependency rule, what the crates pull in, the length of files and the links between pages
@@ -110,6 +111,7 @@ fn main() -> Result<()> {
 fn test() -> Result<()> {
     run::need_c_compiler()?;
     servers::ready()?;
+    s3::ready()?;
     rocksdb::ready()?;
     cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
 }

@@ -10,7 +10,7 @@ use stead_servers::{
     AppendFsync, Need, PgBouncer, PostgresOptions, PostgresServer, RedisCluster, RedisOptions, RedisServer,
 };
 
-use crate::debian;
+use crate::{debian, s3};
 
 #[derive(Subcommand)]
 pub(crate) enum Servers {
@@ -42,7 +42,10 @@ pub(crate) fn run(task: &Servers) -> Result<()> {
     match task {
         Servers::Start { which } => start(*which),
         Servers::Check => check(),
-        Servers::Install => ready(),
+        Servers::Install => {
+            ready()?;
+            s3::ready()
+        }
     }
 }
 
@@ -94,7 +97,16 @@ fn check() -> Result<()> {
         let line = version.lines().next().unwrap_or_default();
         println!("{:<14}{}  ({line})", need.program, path.display());
     }
-    let count = missing().len();
+    let s3 = stead_servers::s3_python();
+    match &s3 {
+        Some(python) => println!("{:<14}{}", "s3", python.display()),
+        None => println!(
+            "{:<14}missing (Python: {})",
+            "s3",
+            stead_servers::S3_PACKAGES.join(", ")
+        ),
+    }
+    let count = missing().len() + usize::from(s3.is_none());
     if count > 0 {
         bail!("{count} missing; `cargo xtask servers install` installs them where that is possible");
     }

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use cache::root as cache_root;
+
 use crate::run;
 
 /// What the build script reads.
