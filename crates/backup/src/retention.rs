@@ -1,0 +1,17 @@
+//! Which backups are kept: pure functions over what is known of each.
+
+mod age;
+mod picks;
+mod plan;
+mod policy;
+mod reason;
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;
+
+pub use age::Pauses;
+pub use plan::{Candidate, Decision, RetentionPlan, plan_retention};
+pub use policy::{Keep, RetentionPolicy};
+pub use reason::Reason;
