@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["stead-core"],
     &["stead-codec"],
     BACKENDS,
-    &["stead-copy", "stead-state"],
+    &["stead-backup", "stead-copy", "stead-state"],
     &["stead"],
     &["stead-cli"],
 ];
@@ -26,7 +26,7 @@ const WITHIN: &[(&str, &str)] = &[
 ];
 
 /// Edges to lower floors that are forbidden all the same: domain crates know traits, not backends.
-const UPPER: &[&str] = &["stead-copy", "stead-state"];
+const UPPER: &[&str] = &["stead-backup", "stead-copy", "stead-state"];
 const BACKENDS: &[&str] = &[
     "stead-embedded",
     "stead-fjall",
@@ -57,6 +57,11 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
     ),
     (&["--package", "stead-memory"], &["tokio", "redb", "serde"]),
     (&["--package", "stead-copy"], &["tokio", "serde", "stead-codec"]),
+    (&["--package", "stead-backup"], &["reqwest", "rustls", "ring"]),
+    (
+        &["--package", "stead-backup", "--all-features"],
+        &["aws-lc-rs", "aws-lc-sys", "openssl-sys"],
+    ),
     (&["--package", "stead-sled"], &["zstd-sys"]),
     (&["--package", "stead-fjall"], &["zstd-sys", "cc"]),
     (
