@@ -3,6 +3,7 @@
 mod options;
 mod server;
 mod shared_memory;
+mod standby;
 mod template;
 
 pub use options::{PostgresOptions, SynchronousCommit};

@@ -22,6 +22,9 @@ const NAME: &str = "the postgres server";
 pub(crate) const USER: &str = "stead";
 const DATABASE: &str = "postgres";
 
+/// Makes the data of a server, for the user as whom it runs.
+type Fill<'a> = &'a dyn Fn(&Path, &Path, Option<&User>) -> Result<()>;
+
 /// A private PostgreSQL server. Its superuser is `stead`, its database `postgres`.
 #[derive(Debug)]
 pub struct PostgresServer {
@@ -43,7 +46,7 @@ impl PostgresServer {
     /// PostgreSQL is not installed, or does not start: the error holds the end of what it printed.
     #[expect(clippy::needless_pass_by_value, reason = "options are made for this call")]
     pub fn start(options: PostgresOptions) -> Result<PostgresServer> {
-        let server = first_to_start(NAME, || PostgresServer::attempt(&options))?;
+        let server = PostgresServer::start_on(&options, &template::fill)?;
         if let Some(password) = &options.password {
             let password = password.replace('\'', "''");
             server.sql(&format!("ALTER ROLE {USER} PASSWORD '{password}'"))?;
@@ -51,13 +54,18 @@ impl PostgresServer {
         Ok(server)
     }
 
-    fn attempt(options: &PostgresOptions) -> Result<Option<PostgresServer>> {
+    /// Starts a server on the data that `fill` puts in a directory, which it is told with that of the programs.
+    pub(super) fn start_on(options: &PostgresOptions, fill: Fill<'_>) -> Result<PostgresServer> {
+        first_to_start(NAME, || PostgresServer::attempt(options, fill))
+    }
+
+    fn attempt(options: &PostgresOptions, fill: Fill<'_>) -> Result<Option<PostgresServer>> {
         let programs = template::programs()?;
         let user = User::unprivileged()?;
         let directory = Directory::make()?;
         directory.let_in(user.as_ref())?;
         let data = directory.path().join("data");
-        template::fill(&data, &programs, user.as_ref())?;
+        fill(&data, &programs, user.as_ref())?;
         let sockets = directory.folder("s")?;
         if let Some(user) = &user {
             user.own(&sockets)?;
@@ -179,6 +187,10 @@ impl PostgresServer {
     pub fn sql(&self, statement: &str) -> Result<String> {
         let host = self.sockets.to_string_lossy();
         psql(&self.programs, &host, self.port.number(), None, statement)
+    }
+
+    pub(super) fn options(&self) -> &PostgresOptions {
+        &self.options
     }
 
     pub(crate) fn programs(&self) -> &Path {
