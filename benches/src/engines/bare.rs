@@ -37,7 +37,8 @@ const DATA_OVERHEAD: usize = 13;
 const CHANGES_OVERHEAD: usize = 9;
 /// The bytes of a change beside its key: kind and length.
 const CHANGE_OVERHEAD: usize = 3;
-const HEADER: [u8; 94] = [0; 94];
+/// The bytes of the header's record.
+const HEADER_BYTES: usize = 94;
 
 /// The record of an entry with this value.
 #[must_use]
@@ -71,7 +72,12 @@ impl Writes<'_> {
             }
             write(Table::Changes, &revision.to_be_bytes(), &change);
         }
-        write(Table::Meta, b"header", &HEADER);
+        // It counts, as that of any store must, so that it is another one each time: sled leaves out the write of what is
+        // there already.
+        let mut header = [0; HEADER_BYTES];
+        let last = self.revision + self.batches.len() as u64;
+        header[..8].copy_from_slice(&last.to_be_bytes());
+        write(Table::Meta, b"header", &header);
     }
 }
 

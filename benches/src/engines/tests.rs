@@ -79,6 +79,30 @@ fn stead_reads_what_was_written_after_it_was_closed() {
     });
 }
 
+/// An engine may leave out the write of what is there already, as sled does: no record of the index may be that.
+#[test]
+fn every_commit_of_the_bare_side_changes_all_of_its_index_records() {
+    let keys = keys(1);
+    let records: Vec<_> = values().iter().map(|value| data_record(value)).collect();
+    let index_of = |revision| {
+        let writes = super::Writes {
+            batches: &[&keys],
+            revision,
+            records: &records,
+        };
+        let mut index = Vec::new();
+        writes.for_each(|table, key, value| {
+            if table != super::Table::Data {
+                index.push((key.to_vec(), value.to_vec()));
+            }
+        });
+        index
+    };
+    let (first, second) = (index_of(1), index_of(2));
+    assert_eq!(first.len(), 2);
+    assert!(first.iter().all(|record| !second.contains(record)));
+}
+
 /// The bare side keeps the index records that the store keeps: the same number, and of the same size.
 #[test]
 fn index_records_of_both_sides_are_of_the_same_size() {
