@@ -1,13 +1,20 @@
 //! A real server that speaks S3.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
-use stead_core::ErrorKind;
+use stead_core::{Backend, BackendExt, ErrorKind, Key, Partition, SystemClock, SystemRandom};
+use stead_memory::MemoryBackend;
 use stead_servers::S3Server;
 
 use super::{Location, Purpose, open_location_with};
 use crate::error::object;
+use crate::{
+    BackupManager, BackupType, CreateOptions, Repository, RestoreOptions, RestorePoint, VerifyDepth,
+    VerifyOptions,
+};
 
 fn credentials() -> Vec<(String, String)> {
     [
@@ -123,5 +130,49 @@ async fn what_goes_wrong_is_typed_and_keeps_secrets() {
     for error in [no_bucket, gone] {
         let shown = format!("{error:?} {location:?}");
         assert!(!shown.contains("hush"), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_are_made_verified_and_restored() {
+    let server = S3Server::start().unwrap();
+    server.make_bucket("backups").unwrap();
+    let location = open(&server, "backups/app").await;
+    let (clock, random) = (SystemClock, SystemRandom);
+    let repository = Repository::init_at(location.clone(), &clock, &random)
+        .await
+        .unwrap();
+    let again = Repository::init_at(location.clone(), &clock, &random).await;
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Invalid);
+
+    let store: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
+    let partition = Partition::new("notes").unwrap();
+    let key = |number: u32| Key::new(&partition, format!("note/{number:04}")).unwrap();
+    for number in 0..500 {
+        store.put(key(number), format!("first {number}")).await.unwrap();
+    }
+    let manager = BackupManager::new(repository, Arc::clone(&store));
+    manager
+        .create(&CreateOptions::new(BackupType::Full))
+        .await
+        .unwrap();
+    store.put(key(7), "second").await.unwrap();
+    store.delete(key(8)).await.unwrap();
+    let options = CreateOptions::new(BackupType::IncrementalFromNewest);
+    manager.create(&options).await.unwrap();
+
+    let opened = Repository::open_at(location).await.unwrap();
+    let report = opened
+        .verify(&VerifyOptions::new(VerifyDepth::Bytes))
+        .await
+        .unwrap();
+    assert_eq!(report.backups, 2);
+    let target: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
+    let options = RestoreOptions::new(RestorePoint::Latest);
+    opened.restore(&target, &options, &clock).await.unwrap();
+    for (number, value) in [(7, Some("second")), (8, None), (499, Some("first 499"))] {
+        let found = target.get(&key(number)).await.unwrap();
+        let found = found.map(|entry| String::from_utf8_lossy(entry.value()).into_owned());
+        assert_eq!(found.as_deref(), value);
     }
 }
