@@ -150,6 +150,16 @@ fn leap_days_and_short_months_are_days_and_months() {
 }
 
 #[test]
+fn of_two_at_one_time_the_later_is_kept() {
+    let same = ["2026-05-05T00:00:00Z", "2026-05-05T00:00:00Z"];
+    let keep = Keep {
+        daily: 1,
+        ..Keep::default()
+    };
+    assert_eq!(periods(keep, &same), ["2: daily 2026-05-05"]);
+}
+
+#[test]
 fn periods_without_backups_do_not_count() {
     let years = [
         "1990-05-05T00:00:00Z",
