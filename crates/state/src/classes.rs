@@ -234,20 +234,19 @@ impl ClassRules {
     #[inline]
     fn options(&self, class: StateClass, codec: Option<Codec>) -> EnvelopeOptions {
         let codec = codec.unwrap_or_else(|| self.codec(class));
-        let limits = if class == StateClass::External {
-            DecodeLimits::default()
-                .with_output_bytes(self.external.value_bytes.min(self.limits.output_bytes))
-                .with_nesting_depth(self.external.depth.min(self.limits.nesting_depth))
-        } else {
-            self.limits
-        };
-        EnvelopeOptions {
+        let mut options = EnvelopeOptions {
             codec,
             class,
             compress_above_bytes: self.compress_above_bytes,
-            limits,
+            limits: self.limits,
             ..EnvelopeOptions::default()
+        };
+        if class == StateClass::External {
+            options.limits = DecodeLimits::default()
+                .with_output_bytes(self.external.value_bytes.min(self.limits.output_bytes))
+                .with_nesting_depth(self.external.depth.min(self.limits.nesting_depth));
         }
+        options
     }
 
     /// Whether values of `class` may be written.

@@ -153,8 +153,8 @@ impl<T: Keyed> Slots<T> {
     }
 }
 
-/// How many of the sorted `heads` are below `head`. Counts in steps of eight and then the last eight: in a node it takes
-/// half as long as halving, whose every step waits for the one before.
+/// How many of the sorted `heads` are below `head`. Counts in steps of eight and then the last eight: of halving, every step
+/// would wait for the one before.
 #[inline]
 fn lower_bound(heads: &[u64], head: u64) -> usize {
     let eights = heads.as_chunks::<8>().0.iter();
