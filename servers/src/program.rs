@@ -115,6 +115,11 @@ impl User {
             .with_context(|| format!("cannot give away {}", path.display()))
     }
 
+    /// What makes a file system of `tmpfs` the user's own.
+    pub(crate) fn mount_options(&self) -> String {
+        format!(",uid={},gid={}", self.uid, self.gid)
+    }
+
     /// Gives a directory and all in it to the user.
     pub(crate) fn own_all(&self, path: &Path) -> Result<()> {
         self.own(path)?;

@@ -3,6 +3,7 @@
 mod options;
 mod server;
 mod shared_memory;
+mod small_disk;
 mod standby;
 mod template;
 

@@ -33,6 +33,9 @@ pub struct PostgresOptions {
     pub password: Option<String>,
     /// Take TLS connections on the port, and no others.
     pub tls: Option<TlsFiles>,
+    /// A file system of its own in memory, of so many bytes, in [`disk`](super::PostgresServer::disk): for what happens when
+    /// that is full. What is on it goes with the server's process.
+    pub disk: Option<u64>,
     /// Further settings, which win: a name and a value. The value is quoted.
     pub settings: Vec<(String, String)>,
 }
@@ -44,6 +47,7 @@ impl Default for PostgresOptions {
             synchronous_commit: SynchronousCommit::On,
             password: None,
             tls: None,
+            disk: None,
             settings: Vec::new(),
         }
     }
@@ -75,6 +79,13 @@ impl PostgresOptions {
     #[must_use]
     pub fn with_tls(mut self, files: &TlsFiles) -> Self {
         self.tls = Some(files.clone());
+        self
+    }
+
+    /// With a small file system of its own, of so many bytes.
+    #[must_use]
+    pub fn with_disk(mut self, bytes: u64) -> Self {
+        self.disk = Some(bytes);
         self
     }
 

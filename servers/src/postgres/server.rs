@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::options::PostgresOptions;
-use super::{shared_memory, template};
+use super::{shared_memory, small_disk, template};
 use crate::directory::{Directory, write_private};
 use crate::launch::{Launch, again, first_to_start, launch};
 use crate::port::Port;
@@ -21,6 +21,8 @@ const NAME: &str = "the postgres server";
 /// The user who may do everything, and the only one.
 pub(crate) const USER: &str = "stead";
 const DATABASE: &str = "postgres";
+/// The place of a small file system in its directory.
+const DISK: &str = "disk";
 
 /// Makes the data of a server, for the user as whom it runs.
 type Fill<'a> = &'a dyn Fn(&Path, &Path, Option<&User>) -> Result<()>;
@@ -80,6 +82,9 @@ impl PostgresServer {
             sockets,
             directory,
         };
+        if options.disk.is_some() {
+            server.directory.folder(DISK)?;
+        }
         server.configure()?;
         Ok(match server.launch()? {
             Launch::Answers(process) => {
@@ -114,6 +119,9 @@ impl PostgresServer {
     fn launch(&self) -> Result<Launch> {
         let mut command = program::command(&self.programs.join("postgres"), self.user.as_ref())?;
         command.arg("-D").arg(&self.data);
+        if let Some(bytes) = self.options.disk {
+            command = small_disk::mounted(&command, &self.disk(), bytes, self.user.as_ref());
+        }
         launch(NAME, &self.directory, command, |id| self.is_ready(id))
     }
 
@@ -167,6 +175,11 @@ impl PostgresServer {
     /// Its directory, with the data in `data` and what it printed in `server.log`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where its small file system is, if the options ask for one. Only the server sees what is on it.
+    pub fn disk(&self) -> PathBuf {
+        self.directory.path().join(DISK)
     }
 
     /// The number of its first process; none when it does not run.
