@@ -33,6 +33,15 @@ pub(crate) fn object(error: ObjectError) -> Error {
     made.because(cause(error))
 }
 
+/// What an object store says about its settings, before it was asked for anything.
+#[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
+pub(crate) fn settings(error: ObjectError) -> Error {
+    Error::invalid(
+        "the settings of the object store are incomplete or wrong; look at the URL and the environment's variables",
+    )
+    .because(cause(error))
+}
+
 /// What the file system answered about a path.
 pub(crate) fn file(error: io::Error, path: &Path) -> Error {
     let (kind, message) = of_file_system(error.kind()).unwrap_or((
@@ -81,6 +90,10 @@ fn judge(error: &ObjectError) -> (ErrorKind, &'static str) {
         error if says(error, &["XMinioStorageFull", "507 Insufficient Storage"]) => {
             (ErrorKind::Full, "the object store is full")
         }
+        error if says(error, &["169.254.169.254", "metadata.google.internal"]) => (
+            ErrorKind::Denied,
+            "there are no credentials in the environment, and this machine has no role; set the variables",
+        ),
         error => in_chain(error)
             .and_then(|error| of_file_system(error.kind()))
             .unwrap_or((
@@ -241,6 +254,15 @@ mod tests {
             source: "<Error><Code>XMinioStorageFull</Code></Error>".into(),
         });
         assert_eq!(full.kind(), ErrorKind::Full);
+        let nobody = object(ObjectError::Generic {
+            store: "S3",
+            source: "Error performing PUT http://169.254.169.254/latest/api/token in 5s".into(),
+        });
+        assert_eq!(nobody.kind(), ErrorKind::Denied);
+        assert!(
+            nobody.message().starts_with("there are no credentials"),
+            "{nobody}"
+        );
     }
 
     #[test]

@@ -169,9 +169,10 @@ impl fmt::Debug for Location {
 /// (`AWS_WEB_IDENTITY_TOKEN_FILE`, container and instance roles); `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`
 /// and the others that begin with `AZURE_`; `GOOGLE_APPLICATION_CREDENTIALS` and the others that begin with `GOOGLE_`. Files
 /// of profiles are not read. A URL that holds credentials is refused. Proxies are those of `HTTPS_PROXY` and `NO_PROXY`;
-/// certificates are judged by the system's authorities.
+/// certificates are judged by the system's authorities, or by those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 ///
-/// A bucket must be there; it is asked for nothing before the repository is. A bucket needs a tokio runtime; what blocks
+/// Without credentials in the environment the role of the machine is asked for, which takes as long as `retry` says where
+/// there is none. A bucket must be there; it is asked for nothing before the repository is. A bucket needs a tokio runtime; what blocks
 /// on a directory runs on tokio's blocking threads, and on the caller's where there is no tokio.
 ///
 /// ```

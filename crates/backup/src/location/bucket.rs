@@ -216,6 +216,16 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "azure")]
+    #[tokio::test]
+    async fn settings_that_are_missing_are_named() {
+        let opened = open_location_with("azure://bucket", Purpose::Find, Vec::new()).await;
+        let error = opened.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let shown = format!("{error:?}");
+        assert!(shown.contains("account") || shown.contains("Account"), "{shown}");
+    }
+
     #[tokio::test]
     async fn credentials_in_a_url_are_refused_and_not_shown() {
         for scheme in schemes() {

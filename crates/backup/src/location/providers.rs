@@ -70,7 +70,7 @@ mod s3 {
             .with_retry(common.retry())
             .with_http_connector(common.connector())
             .build()
-            .map_err(crate::error::object)?;
+            .map_err(crate::error::settings)?;
         Ok(Arc::new(store))
     }
 }
@@ -110,7 +110,7 @@ mod azure {
             .with_retry(common.retry())
             .with_http_connector(common.connector())
             .build()
-            .map_err(crate::error::object)?;
+            .map_err(crate::error::settings)?;
         Ok(Arc::new(store))
     }
 }
@@ -148,7 +148,7 @@ mod gcs {
             .with_retry(common.retry())
             .with_http_connector(common.connector())
             .build()
-            .map_err(crate::error::object)?;
+            .map_err(crate::error::settings)?;
         Ok(Arc::new(store))
     }
 }
