@@ -5,6 +5,7 @@ mod crash;
 mod debian;
 mod docs;
 mod features;
+mod reader;
 mod rocksdb;
 mod run;
 mod s3;
@@ -112,6 +113,7 @@ fn test() -> Result<()> {
     run::need_c_compiler()?;
     servers::ready()?;
     s3::ready()?;
+    reader::ready()?;
     rocksdb::ready()?;
     cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
 }
