@@ -134,7 +134,9 @@ pub(crate) fn decode(named: &ChunkRef, kind: Kind, bytes: &Bytes) -> Result<Byte
             .with("expected_bytes", named.stored));
     }
     if Hash::of(bytes) != named.id {
-        return Err(damaged("a chunk is damaged: its hash is not its name"));
+        return Err(damaged(
+            "a chunk is damaged: its hash is not its name; the backups that need it are lost, so make a full one now",
+        ));
     }
     // From here on it is as it was written, by whomever.
     let malformed = || damaged("a chunk is malformed or not the one that is named");

@@ -90,6 +90,21 @@ pub struct RestoreReport {
 /// read of that store never passes for what is in this one.
 const EPOCH: u64 = 1 << 32;
 impl Repository {
+    /// The backup that a restore of `point` would read, and stand on others for: the newest of its chain.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid`: there is no such backup;
+    /// - `Corrupt`: the log is damaged, or a chain lacks a link, with its name.
+    pub async fn find(&self, point: RestorePoint) -> Result<BackupId> {
+        let found = async {
+            let log = Log::read(self).await?;
+            let chosen = choose(&log, point)?;
+            newest(&chosen.chain).map(|manifest| manifest.id)
+        };
+        found.await.map_err(|error| error.during("restore"))
+    }
+
     /// Restores a backup into `target`.
     ///
     /// All that is read is compared with its hashes first: a damaged backup changes nothing. An empty target is filled, and

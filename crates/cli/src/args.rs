@@ -7,7 +7,9 @@ use stead::core::{Revision, Ttl, parse_duration};
 use stead::state::StateClass;
 use stead::{Error, StateScope};
 
-use crate::commands::{apply, change, check, copy, demo, export, get, import, list, set, shell, watch};
+use crate::commands::{
+    apply, backup, change, check, copy, demo, export, get, import, list, set, shell, watch,
+};
 
 const EXIT_CODES: &str = "\
 Scopes: global, user:ID, session:ID, agent:ID, workflow:ID, step:WORKFLOW/STEP, tool:ID, hook:ID, custom:KIND/ID
@@ -55,6 +57,7 @@ pub(crate) enum Command {
     Import(import::Import),
     Export(export::Export),
     Copy(copy::Copy),
+    Backup(backup::Backup),
     Stats(check::Stats),
     Check(check::Check),
     Demo(demo::Demo),

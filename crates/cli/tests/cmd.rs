@@ -6,6 +6,7 @@ fn what_users_read() {
     trycmd::TestCases::new()
         // Whatever the shell of whoever runs this is set up for.
         .env("STEAD_STORE", "")
+        .env("STEAD_BACKUP_REPO", "")
         .case("tests/cmd/*.trycmd")
         .case("tests/cmd/*.toml");
 }

@@ -18,6 +18,7 @@
 //! | `sled` | `sled:./data`, the same on sled, which is beta upstream | no |
 //! | `state` | typed values in scopes, transactions, watches by scope | yes |
 //! | `copy` | a store moved into another one, whatever their backends | no |
+//! | `backup` | backups of a store, in a directory; `backup-s3`, `backup-azure` and `backup-gcs` for buckets | no |
 //! | `config` | settings from a file such as `stead.toml` | no |
 
 #[cfg(feature = "config")]
@@ -29,6 +30,8 @@ pub use config::Config;
 #[cfg(feature = "state")]
 pub use open::open_state;
 pub use open::{check_url, open};
+#[cfg(feature = "backup")]
+pub use stead_backup as backup;
 #[cfg(feature = "state")]
 pub use stead_codec as codec;
 #[cfg(feature = "copy")]

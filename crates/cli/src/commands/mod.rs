@@ -1,6 +1,7 @@
 //! The commands.
 
 pub(crate) mod apply;
+pub(crate) mod backup;
 pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod copy;
@@ -32,6 +33,10 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
+        Command::Backup(command) => {
+            let output = Output::new(cli.json)?;
+            backup::run(&command, cli.store.as_deref(), output, Interrupt::listen()).await
+        }
         Command::Copy(command) => copy::run(&command, Output::new(cli.json)?, Interrupt::listen()).await,
         Command::Demo(command) => demo::run(&command, Output::new(cli.json)?, Interrupt::listen()).await,
         command => {
@@ -133,6 +138,7 @@ async fn at_once(command: Command, session: &mut Session) -> Result<()> {
         | Command::Import(_)
         | Command::Export(_)
         | Command::Watch(_)
+        | Command::Backup(_)
         | Command::Copy(_)
         | Command::Demo(_)
         | Command::Completions(_)

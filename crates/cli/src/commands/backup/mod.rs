@@ -1,0 +1,169 @@
+//! `stead backup`.
+
+mod create;
+mod restore;
+mod show;
+mod verify;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+use stead::backup::{BackupId, Observer, Phase, Progress, Repository};
+use stead::core::{SystemClock, SystemRandom, Timestamp};
+use stead::{Error, StateScope};
+
+use crate::exit::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::{progress, store};
+
+/// Back up a store, and restore it
+///
+/// A repository keeps backups of any store, whatever its backend: in a directory, or in a bucket. A backup is of one
+/// instant, while others write to the store; it is there, on disk, when `create` ends, and not before. Every byte of it is
+/// covered by a hash.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    /// The repository: a directory such as ./backups
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STEAD_BACKUP_REPO",
+        hide_env_values = true,
+        global = true
+    )]
+    repo: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Init(Init),
+    Create(create::Create),
+    List(show::List),
+    Show(show::Show),
+    Verify(verify::Verify),
+    Restore(restore::Restore),
+}
+
+/// Make a repository, in a place where there is nothing yet
+#[derive(Args, Debug)]
+struct Init {}
+
+pub(crate) async fn run(
+    backup: &Backup,
+    store: Option<&str>,
+    mut output: Output,
+    interrupt: Interrupt,
+) -> Result<()> {
+    let url = backup
+        .repo
+        .as_deref()
+        .filter(|url| !url.is_empty())
+        .ok_or_else(|| {
+            Error::invalid("no repository is named; name one with --repo, or with $STEAD_BACKUP_REPO")
+        })?;
+    let bar = progress::rated();
+    let working = Box::pin(work(&backup.command, url, store, &bar, &mut output));
+    let result = tokio::select! {
+        result = working => result,
+        () = interrupt.raised() => Err(Failure::Interrupted(None)),
+    };
+    bar.finish_and_clear();
+    let flushed = output.finish(&interrupt).await;
+    result.and(flushed)
+}
+
+async fn work(
+    command: &Command,
+    url: &str,
+    store: Option<&str>,
+    bar: &ProgressBar,
+    output: &mut Output,
+) -> Result<()> {
+    if let Command::Init(Init {}) = command {
+        let repository = Repository::init(url, &SystemClock, &SystemRandom).await?;
+        let text = format!("there is a repository for backups now in {}", repository.name());
+        let object = serde_json::json!({"repository": repository.name(), "id": repository.id()});
+        return output.either(&text, &crate::sorted::Sorted(&object));
+    }
+    let repository = Repository::open(url).await?;
+    match command {
+        Command::Init(_) => Ok(()),
+        Command::Create(create) => create::run(create, &repository, &store::which(store)?, bar, output).await,
+        Command::List(list) => show::list(list, &repository, output).await,
+        Command::Show(show) => show::show(show, &repository, output).await,
+        Command::Verify(verify) => verify::run(verify, &repository, bar, output).await,
+        Command::Restore(restore) => {
+            restore::run(restore, &repository, &store::which(store)?, bar, output).await
+        }
+    }
+}
+
+/// Shows on `bar` what is told.
+fn shown_by(bar: &ProgressBar) -> Observer {
+    let bar = bar.clone();
+    let last = Mutex::new(None);
+    Arc::new(move |progress: &Progress| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.replace(progress.phase) != Some(progress.phase) {
+            bar.set_message(match progress.phase {
+                Phase::Reading => "read",
+                Phase::Verifying => "chunks verified",
+                Phase::Restoring => "restored",
+                Phase::Comparing => "compared",
+                _ => "done",
+            });
+            bar.reset();
+        }
+        bar.set_length(progress.total.max(progress.done));
+        bar.set_position(progress.done);
+    })
+}
+
+fn id(text: &str) -> Result<BackupId, String> {
+    text.parse().map_err(|error: Error| error.message().to_owned())
+}
+
+/// A point in time as RFC 3339 writes it.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let wrong = || "not a point in time such as 2026-11-21T12:00:00Z".to_owned();
+    let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
+    u64::try_from(time.as_millisecond())
+        .map(Timestamp::from_millis)
+        .map_err(|_| wrong())
+}
+
+/// As RFC 3339 writes it, in UTC and whole seconds.
+fn written(time: Timestamp) -> String {
+    let seconds = i64::try_from(time.as_millis() / 1000).ok();
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| "?".to_owned(), |time| time.to_string())
+}
+
+fn scope(text: &str) -> Result<StateScope, String> {
+    crate::args::scope(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        let at = time("2026-11-21T12:00:00Z").unwrap();
+        assert_eq!(written(at), "2026-11-21T12:00:00Z");
+        assert_eq!(time("2026-11-21T13:00:00+01:00").unwrap(), at);
+        for wrong in [
+            "",
+            "yesterday",
+            "2026-11-21",
+            "1969-12-31T23:59:59Z",
+            "2026-13-01T00:00:00Z",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}
