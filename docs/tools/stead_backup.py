@@ -347,6 +347,11 @@ class Child:
     first: bytes
     last: bytes
 
+    def as_root(self, level):
+        """As the manifest names the top, with the keys that only a parent names."""
+        bounds = (self.first, self.last)
+        return {"chunk": self.chunk, "digest": self.digest, "level": level, "records": self.records, "bounds": bounds}
+
 
 def read_node(content, root):
     """The children of a node of the tree, if it is in every way what is said of it above."""
@@ -659,12 +664,11 @@ class Repository:
             content = self.chunk(root["chunk"], INDEX, totals)
             with named(root["chunk"]):
                 children = read_node(content, root)
-            if (level := root["level"] - 1) > 0:
-                children = [
-                    {"chunk": child.chunk, "digest": child.digest, "level": level, "records": child.records}
-                    for child in children
-                ]
-            waiting.extend(reversed(children))
+                bounds = (children[0].first, children[-1].last) if children else None
+                if root.get("bounds", bounds) != bounds:
+                    raise Damaged("the node does not reach from and to the keys that are named")
+            level = root["level"] - 1
+            waiting.extend(child if level == 0 else child.as_root(level) for child in reversed(children))
 
     def verify(self, manifest):
         """Reads all bytes of one backup, and compares all that it says of itself."""

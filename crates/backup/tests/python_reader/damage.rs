@@ -11,7 +11,7 @@ use crate::reader::{DAMAGED, INVALID, NOT_THERE, Reader, extracted};
 use crate::support::Bench;
 
 /// A copy of the fixture, and the names of its objects.
-fn copy() -> (tempfile::TempDir, Vec<PathBuf>) {
+pub(crate) fn copy() -> (tempfile::TempDir, Vec<PathBuf>) {
     let dir = tempfile::tempdir().unwrap();
     let mut names = Vec::new();
     let mut waiting = vec![PathBuf::new()];
@@ -74,7 +74,7 @@ pub(crate) fn refuses_every_damaged_object(reader: &Reader) {
     reader.verifies(dir.path());
 }
 
-fn sealed(json: &str) -> String {
+pub(crate) fn sealed(json: &str) -> String {
     format!("{json}\n{}\n", Hash::of(json.as_bytes()))
 }
 

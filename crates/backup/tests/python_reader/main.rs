@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod contents;
+mod crafted;
 mod damage;
 mod reader;
 mod story;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Completion, Trial};
 
 use contents::{lists_and_extracts_every_state, reads_the_fixture_of_format_1};
+use crafted::{reads_a_tree_of_two_levels, reads_the_revisions_of_partitions};
 use damage::{
     follows_a_log_that_was_swept, refuses_every_damaged_object, refuses_what_was_sealed_but_is_malformed,
     says_what_is_not_there,
@@ -29,7 +31,12 @@ fn main() -> ExitCode {
         ("lists_and_extracts_every_state", lists_and_extracts_every_state),
         ("reads_the_fixture_of_format_1", reads_the_fixture_of_format_1),
     ];
-    let others: [Case; 4] = [
+    let others: [Case; 6] = [
+        (
+            "reads_the_revisions_of_partitions",
+            reads_the_revisions_of_partitions,
+        ),
+        ("reads_a_tree_of_two_levels", reads_a_tree_of_two_levels),
         ("refuses_every_damaged_object", refuses_every_damaged_object),
         (
             "refuses_what_was_sealed_but_is_malformed",
