@@ -278,6 +278,26 @@ fn two_jumps_are_not_a_habit() {
     assert_eq!(kept(&policy, &candidates, now, Pauses::Doubt).len(), 11);
 }
 
+/// Months between those that are left are no long pauses: thirty backups were made in each.
+#[test]
+fn what_was_thinned_out_does_not_lend_a_jump_credit() {
+    let all = daily(126);
+    let days: Vec<usize> = [30, 60, 90].into_iter().chain(120..=126).collect();
+    let mut candidates: Vec<Candidate> = days.iter().map(|day| all[day - 1].clone()).collect();
+    candidates[0].verified = true;
+    candidates.push(Candidate {
+        id: 127,
+        created: after(all[125].created, DAY * 100),
+        ..all[125].clone()
+    });
+    let policy = RetentionPolicy::TimeBasedPolicy {
+        max_age: DAY * 10,
+        min_backups: 0,
+    };
+    let survivors = kept(&policy, &candidates, candidates[10].created, Pauses::Doubt);
+    assert_eq!(survivors, [30, 120, 121, 122, 123, 124, 125, 126, 127]);
+}
+
 #[test]
 fn a_habit_of_long_pauses_counts() {
     let mut candidates = daily(6);
