@@ -24,6 +24,7 @@ mod manager;
 mod manifest;
 mod merge;
 mod metadata;
+mod prune;
 mod reader;
 mod records;
 mod repository;
@@ -39,6 +40,7 @@ pub use location::{Leftovers, Location, Purpose, open_location, open_location_wi
 pub use manager::{BackupManager, BackupType, CreateOptions, Observer, Phase, Progress};
 pub use manifest::{BackupCounts, BackupId, BackupKind};
 pub use metadata::{BackupMetadata, CheckpointMetadata};
+pub use prune::{PruneOptions, PruneReport};
 pub use repository::Repository;
 pub use restore::{Deadlines, RestoreOptions, RestorePoint, RestoreReport};
 pub use retention::{

@@ -58,7 +58,7 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
-    fn holds(&self, sequence: u64) -> bool {
+    pub(crate) fn holds(&self, sequence: u64) -> bool {
         (self.first..=self.last).contains(&sequence)
     }
 }

@@ -183,6 +183,10 @@ impl Repository {
         self.0.location.local().map(|directory| directory.join(FORMAT))
     }
 
+    pub(crate) fn location(&self) -> &Location {
+        &self.0.location
+    }
+
     pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
         self.0.location.store()
     }

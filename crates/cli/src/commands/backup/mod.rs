@@ -1,6 +1,7 @@
 //! `stead backup`.
 
 mod create;
+mod prune;
 mod restore;
 mod show;
 mod verify;
@@ -46,6 +47,7 @@ enum Command {
     Show(show::Show),
     Verify(verify::Verify),
     Restore(restore::Restore),
+    Prune(prune::Prune),
 }
 
 /// Make a repository, in a place where there is nothing yet
@@ -95,6 +97,7 @@ async fn work(
         Command::Create(create) => create::run(create, &repository, &store::which(store)?, bar, output).await,
         Command::List(list) => show::list(list, &repository, output).await,
         Command::Show(show) => show::show(show, &repository, output).await,
+        Command::Prune(prune) => prune::run(prune, &repository, bar, output).await,
         Command::Verify(verify) => verify::run(verify, &repository, bar, output).await,
         Command::Restore(restore) => {
             restore::run(restore, &repository, &store::which(store)?, bar, output).await
@@ -114,6 +117,7 @@ fn shown_by(bar: &ProgressBar) -> Observer {
                 Phase::Verifying => "chunks verified",
                 Phase::Restoring => "restored",
                 Phase::Comparing => "compared",
+                Phase::Removing => "removed",
                 _ => "done",
             });
             bar.reset();

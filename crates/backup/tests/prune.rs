@@ -1,0 +1,192 @@
+//! Forgetting backups and removing what only they needed.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use stead_backup::{
+    BackupId, BackupType, PruneOptions, PruneReport, RestoreOptions, RestorePoint, RetentionPolicy,
+    VerifyOptions,
+};
+use stead_core::{Clock, Timestamp};
+use support::{Bench, content, put};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Objects are as old as the file system says: the clock of these tests goes on from there.
+#[expect(clippy::disallowed_methods, reason = "files have the time of the system")]
+fn to_the_present(bench: &Bench) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    bench.clock.set(Timestamp::from_millis(
+        u64::try_from(now.as_millis()).unwrap() + 1000,
+    ));
+}
+
+async fn prune(bench: &Bench, keep: usize, dry_run: bool) -> PruneReport {
+    let policy = RetentionPolicy::CountBasedPolicy { max_backups: keep };
+    let mut options = PruneOptions::new(policy);
+    options.dry_run = dry_run;
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    bench.repository.prune(&options, &clock).await.unwrap()
+}
+
+async fn ids(bench: &Bench) -> Vec<BackupId> {
+    let backups = bench.repository.backups().await.unwrap();
+    backups.iter().map(|backup| backup.id).collect()
+}
+
+fn files(bench: &Bench, folder: &str) -> BTreeSet<String> {
+    fn walk(path: &std::path::Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => walk(&path, found),
+                false => {
+                    found.insert(path.file_name().unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(&bench.path().join(folder), &mut found);
+    found
+}
+
+/// Three full backups of different stores.
+async fn three() -> Bench {
+    let bench = Bench::new().await;
+    to_the_present(&bench);
+    for number in 0..3 {
+        put(&bench.store, "a", "k", &format!("value {number}")).await;
+        bench.manager.create_backup(BackupType::Full).await.unwrap();
+    }
+    bench
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_removed_after_its_grace() {
+    let bench = three().await;
+    let all = ids(&bench).await;
+    let chunks = files(&bench, "chunks").len();
+    let would = prune(&bench, 1, true).await;
+    assert_eq!(ids(&bench).await, all);
+    let did = prune(&bench, 1, false).await;
+    assert_eq!(would, did);
+    assert_eq!(did.forgotten, all[..2]);
+    assert_eq!(ids(&bench).await, all[2..]);
+    assert_eq!((did.removed_chunks, did.waiting_chunks), (0, 4));
+    assert_eq!(files(&bench, "chunks").len(), chunks);
+
+    bench
+        .clock
+        .advance_millis(u64::try_from(DAY.as_millis()).unwrap());
+    let swept = prune(&bench, 1, false).await;
+    assert_eq!((swept.removed_chunks, swept.waiting_chunks), (4, 0));
+    assert_eq!(files(&bench, "chunks").len(), chunks - 4);
+    // Records 1 and 2 of the backups and 4 of the prune are gone; 5 is that of the sweep.
+    let log: Vec<String> = files(&bench, "log").into_iter().collect();
+    assert_eq!(log, ["000000000003", "000000000005"]);
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+
+    // Nothing is left to do, and nothing is written.
+    let again = prune(&bench, 1, false).await;
+    assert_eq!((again.removed_chunks, again.waiting_chunks), (0, 0));
+    assert_eq!(files(&bench, "log").len(), 2);
+    let target = bench.empty();
+    let options = RestoreOptions::new(RestorePoint::Latest);
+    bench
+        .repository
+        .restore(&target, &options, &*bench.clock)
+        .await
+        .unwrap();
+    assert_eq!(content(&*target).await, content(&*bench.store).await);
+}
+
+#[tokio::test]
+async fn gaps_of_several_sweeps_are_told_from_lost_records() {
+    let bench = three().await;
+    for number in 3..9 {
+        put(&bench.store, "a", "k", &format!("value {number}")).await;
+        bench.manager.create_backup(BackupType::Full).await.unwrap();
+        prune(&bench, 2, false).await;
+        bench
+            .clock
+            .advance_millis(u64::try_from(DAY.as_millis()).unwrap());
+    }
+    prune(&bench, 2, false).await;
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+    assert_eq!(ids(&bench).await.len(), 2);
+    for name in files(&bench, "log") {
+        let path = bench.path().join("log").join(&name);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(
+            bench.repository.verify(&VerifyOptions::default()).await.is_err(),
+            "{name}"
+        );
+        std::fs::write(&path, good).unwrap();
+    }
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_killed_is_gone_on_with() {
+    let bench = three().await;
+    prune(&bench, 1, false).await;
+    bench
+        .clock
+        .advance_millis(u64::try_from(DAY.as_millis()).unwrap());
+    let before: Vec<_> = ["log", "chunks"]
+        .iter()
+        .flat_map(|folder| {
+            files(&bench, folder).into_iter().map(|name| match *folder {
+                "log" => bench.path().join("log").join(name),
+                _ => bench.path().join("chunks").join(&name[..2]).join(name),
+            })
+        })
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    prune(&bench, 1, false).await;
+    // As if the sweep had been killed behind its record: all that it removed is there again.
+    for (path, bytes) in &before {
+        if !path.exists() {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+    assert_eq!(ids(&bench).await.len(), 1);
+    bench
+        .clock
+        .advance_millis(2 * u64::try_from(DAY.as_millis()).unwrap());
+    prune(&bench, 1, false).await;
+    assert_eq!(files(&bench, "chunks").len(), 2);
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_kept_backup_needs_stays() {
+    let bench = three().await;
+    put(&bench.store, "a", "more", "x").await;
+    bench
+        .manager
+        .create_backup(BackupType::IncrementalFromNewest)
+        .await
+        .unwrap();
+    let all = ids(&bench).await;
+    let report = prune(&bench, 1, false).await;
+    assert_eq!(report.forgotten, all[..2]);
+    assert_eq!(ids(&bench).await, all[2..]);
+    // A chunk that a forgotten backup shares with a new one is not removed with it.
+    put(&bench.store, "a", "k", "value 0").await;
+    let key = support::key("a", "more");
+    stead_core::BackendExt::delete(&*bench.store, key).await.unwrap();
+    bench
+        .clock
+        .advance_millis(u64::try_from(DAY.as_millis()).unwrap());
+    bench.manager.create_backup(BackupType::Full).await.unwrap();
+    prune(&bench, 10, false).await;
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+}
