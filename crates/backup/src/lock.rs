@@ -10,8 +10,8 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryFutureExt as _;
-use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion};
+use bytes::Bytes;
+use object_store::{ObjectMeta, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion};
 use serde::{Deserialize, Serialize};
 use stead_core::{Clock, Error, Result};
 use tokio::task::JoinHandle;
@@ -106,7 +106,7 @@ fn lock_file(path: &std::path::Path, repository: &str) -> Result<File> {
     }
 }
 
-fn holder(clock: &dyn Clock) -> Result<bytes::Bytes> {
+fn holder(clock: &dyn Clock) -> Result<Bytes> {
     let holder = Holder {
         process: std::process::id(),
         until_ms: clock.now().as_millis() + LIFETIME_MS,
@@ -116,24 +116,47 @@ fn holder(clock: &dyn Clock) -> Result<bytes::Bytes> {
 
 async fn lock_object(repository: &Repository, clock: &Arc<dyn Clock>) -> Result<Lock> {
     if !repository.put_new(NAME, holder(&**clock)?).await? {
-        let found = match repository.get_small(NAME).await? {
-            Some(bytes) => sealed::decode::<Holder>(&bytes).map(|(holder, _)| holder),
-            None => return Err(taken(repository.name())),
-        };
-        // One that cannot be read was torn when its writer ended.
-        if found.is_ok_and(|holder| holder.until_ms > clock.now().as_millis()) {
-            return Err(taken(repository.name()));
-        }
-        repository.remove(NAME).await?;
-        if !repository.put_new(NAME, holder(&**clock)?).await? {
-            return Err(taken(repository.name()));
-        }
+        take_over(repository, &**clock).await?;
     }
     let renewal = tokio::spawn(renew(repository.clone(), Arc::clone(clock)));
     Ok(Lock(Held::Object {
         repository: repository.clone(),
         renewal,
     }))
+}
+
+/// Takes the lock of a writer that gave no sign of life for long: one of those who try, for the object that was read is
+/// replaced and no other.
+async fn take_over(repository: &Repository, clock: &dyn Clock) -> Result<()> {
+    let path = repository.path(NAME);
+    let Ok(meta) = repository.objects().head(&path).await else {
+        return Err(taken(repository.name()));
+    };
+    let Some(bytes) = repository.get_small(NAME).await? else {
+        return Err(taken(repository.name()));
+    };
+    // One that cannot be read was torn when its writer ended.
+    let lives =
+        sealed::decode::<Holder>(&bytes).is_ok_and(|(holder, _)| holder.until_ms > clock.now().as_millis());
+    if lives || !replace(repository, meta, holder(clock)?).await {
+        return Err(taken(repository.name()));
+    }
+    Ok(())
+}
+
+/// Replaces the lock that `meta` is of. Whether nobody else had.
+async fn replace(repository: &Repository, meta: ObjectMeta, bytes: Bytes) -> bool {
+    let version = UpdateVersion {
+        e_tag: meta.e_tag,
+        version: meta.version,
+    };
+    let options = PutOptions::from(PutMode::Update(version));
+    let path = repository.path(NAME);
+    let put = repository
+        .objects()
+        .put_opts(&path, PutPayload::from(bytes), options)
+        .await;
+    put.is_ok()
 }
 
 /// Says now and then that the writer lives, until somebody took the lock away: the log then refuses what it does.
@@ -147,15 +170,7 @@ async fn renew(repository: Repository, clock: Arc<dyn Clock>) {
         let Ok(bytes) = holder(&*clock) else {
             return;
         };
-        let version = UpdateVersion {
-            e_tag: meta.e_tag,
-            version: meta.version,
-        };
-        let options = PutOptions::from(PutMode::Update(version));
-        let renewed = repository
-            .objects()
-            .put_opts(&path, PutPayload::from(bytes), options);
-        if renewed.map_ok(drop).await.is_err() {
+        if !replace(&repository, meta, bytes).await {
             return;
         }
     }

@@ -212,7 +212,9 @@ impl Log {
             action,
         };
         let (bytes, hash) = sealed::encode(&record)?;
-        if !repository.put_new(&name(sequence), bytes).await? {
+        let made = repository.put_new(&name(sequence), bytes.clone()).await?;
+        // An object store whose answer got lost is asked again, and finds what is ours.
+        if !made && repository.get_small(&name(sequence)).await? != Some(bytes) {
             return Err(Error::conflict(
                 "another writer has changed the repository meanwhile; nothing of this one was kept, try again",
             )

@@ -305,8 +305,11 @@ impl std::fmt::Debug for Repository {
 
 /// Where a chunk is: in one of 256 folders.
 pub(crate) fn chunk_name(id: &Hash) -> String {
-    let id = id.to_string();
-    format!("chunks/{}/{id}", &id[..2])
+    format!("{}/{id}", chunk_folder(id))
+}
+
+pub(crate) fn chunk_folder(id: &Hash) -> String {
+    format!("chunks/{:02x}", id.as_bytes()[0])
 }
 
 /// A task that ended without a result.

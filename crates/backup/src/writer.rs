@@ -1,15 +1,15 @@
 //! Writing the chunks of a backup: records go in, in the order of their keys, and the top of their tree comes out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use stead_core::Result;
 use tokio::task::JoinHandle;
 
-use crate::chunk::{Chunk, Kind};
+use crate::chunk::{Chunk, ChunkRef, Kind};
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
 use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
-use crate::repository::{Repository, panicked};
+use crate::repository::{Repository, chunk_folder, panicked};
 
 /// Chunks that are encoded and written at a time: one for each core of a small machine, and as many that wait for the disk.
 /// Each holds a few times its content, of about 1 MiB, in memory.
@@ -28,6 +28,8 @@ pub(crate) struct Writer {
     jobs: VecDeque<Job>,
     tree: Builder,
     counts: BackupCounts,
+    /// The folders of chunks that were there already.
+    reused: BTreeSet<String>,
 }
 
 /// A chunk on its way. Ends with the writer.
@@ -55,6 +57,7 @@ impl Writer {
             jobs: VecDeque::new(),
             tree: Builder::default(),
             counts: BackupCounts::default(),
+            reused: BTreeSet::new(),
         }
     }
 
@@ -97,7 +100,7 @@ impl Writer {
             return Ok(());
         };
         let written = (&mut job.0).await.map_err(panicked)??;
-        self.count(u64::from(written.child.chunk.stored), written.new);
+        self.count(&written.child.chunk, written.new);
         for chunk in self.tree.push(written.child)? {
             self.put(chunk).await?;
         }
@@ -105,22 +108,25 @@ impl Writer {
     }
 
     async fn put(&mut self, chunk: Chunk) -> Result<()> {
-        let stored = u64::from(chunk.named.stored);
+        let named = chunk.named;
         let new = self.repository.put_chunk(chunk, self.look).await?;
-        self.count(stored, new);
+        self.count(&named, new);
         Ok(())
     }
 
-    fn count(&mut self, stored: u64, new: bool) {
+    fn count(&mut self, chunk: &ChunkRef, new: bool) {
+        let stored = u64::from(chunk.stored);
         self.counts.chunks += 1;
         self.counts.stored_bytes += stored;
         if new {
             self.counts.new_bytes += stored;
+        } else {
+            self.reused.insert(chunk_folder(&chunk.id));
         }
     }
 
     /// Writes another chunk that belongs to the backup.
-    pub(crate) async fn extra(&mut self, kind: Kind, content: &[u8]) -> Result<crate::chunk::ChunkRef> {
+    pub(crate) async fn extra(&mut self, kind: Kind, content: &[u8]) -> Result<ChunkRef> {
         let chunk = Chunk::encode(kind, content)?;
         let named = chunk.named;
         self.put(chunk).await?;
@@ -138,6 +144,10 @@ impl Writer {
         let (chunks, root) = std::mem::take(&mut self.tree).finish()?;
         for chunk in chunks {
             self.put(chunk).await?;
+        }
+        // Whoever wrote them may have been killed before their names were durable.
+        for folder in &self.reused {
+            self.repository.location().sync_folder(folder).await?;
         }
         Ok((root, self.counts))
     }
