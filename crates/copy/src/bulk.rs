@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use stead_core::{Item, KeyRange, Partition, Result};
 
-use crate::record::{Bulk, Record};
 use crate::join::walk;
+use crate::record::{Bulk, Record};
 use crate::{Copier, Phase};
 
 impl Copier {
