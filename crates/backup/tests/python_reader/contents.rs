@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_backup::{BackupKind, BackupMetadata};
+use stead_backup::{BackupKind, BackupMetadata, BackupType, PruneOptions, RetentionPolicy};
 use stead_core::Clock;
 
 use crate::block_on;
 use crate::reader::{Reader, extracted};
-use crate::story::Story;
+use crate::story::{Story, state};
+use crate::support::{Bench, put};
 
 fn assert_listed(listed: &Value, backup: &BackupMetadata) {
     assert_eq!(listed["id"], backup.id.to_string());
@@ -104,4 +105,42 @@ pub(crate) fn reads_the_fixture_of_format_1(reader: &Reader) {
     let deadlines: Vec<Option<u64>> = found.values().map(|(_, deadline, _)| *deadline).collect();
     let later = Some(1_900_000_000_000);
     assert_eq!(deadlines, [None, None, None, None, later, later, None]);
+}
+
+/// Two rounds, so that the second one takes the records of the first from the log as well.
+pub(crate) fn reads_what_prunes_left(reader: &Reader) {
+    let bench = block_on(Bench::new());
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    for round in 0..3 {
+        let (newest, state) = block_on(async {
+            for kind in [BackupType::Full, BackupType::IncrementalFromNewest] {
+                bench.clock.advance_millis(60_000);
+                put(&bench.store, "agent:1", &format!("note/{round}"), "new").await;
+                put(&bench.store, "agent:1", "plan", &format!("{kind:?} of {round}")).await;
+                bench.manager.create_backup(kind).await.unwrap();
+            }
+            let policy = RetentionPolicy::CountBasedPolicy { max_backups: 1 };
+            let mut options = PruneOptions::new(policy);
+            // The files are as old as the machine's clock says, which the store's is ahead of.
+            options.grace = std::time::Duration::from_secs(60);
+            bench.repository.prune(&options, &clock).await.unwrap();
+            let forgotten = bench.repository.backups().await.unwrap();
+            reader.verifies(bench.path());
+            bench.clock.advance_millis(60_000);
+            bench.repository.prune(&options, &clock).await.unwrap();
+            assert_eq!(bench.repository.backups().await.unwrap(), forgotten);
+            (forgotten.last().unwrap().clone(), state(&*bench.store).await)
+        });
+        reader.verifies(bench.path());
+        let listed = reader.lines("list", bench.path(), &["--json"]);
+        let backups = block_on(bench.repository.backups()).unwrap();
+        assert_eq!(listed.len(), 2, "the newest and what it stands on");
+        for (listed, backup) in listed.iter().zip(&backups) {
+            assert_listed(listed, backup);
+        }
+        let found = extracted(&reader.lines("extract", bench.path(), &[&newest.id.to_string()]));
+        assert!(found == state, "round {round}");
+    }
+    let records = std::fs::read_dir(bench.path().join("log")).unwrap().count();
+    assert!(records < 6, "{records} records are left of 12: there are gaps");
 }

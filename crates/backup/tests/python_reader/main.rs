@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use contents::{lists_and_extracts_every_state, reads_the_fixture_of_format_1};
+use contents::{lists_and_extracts_every_state, reads_the_fixture_of_format_1, reads_what_prunes_left};
 use crafted::{reads_a_tree_of_two_levels, reads_the_revisions_of_partitions};
 use damage::{
     follows_a_log_that_was_swept, refuses_every_damaged_object, refuses_what_was_sealed_but_is_malformed,
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
         ("lists_and_extracts_every_state", lists_and_extracts_every_state),
         ("reads_the_fixture_of_format_1", reads_the_fixture_of_format_1),
     ];
-    let others: [Case; 6] = [
+    let others: [Case; 7] = [
+        ("reads_what_prunes_left", reads_what_prunes_left),
         (
             "reads_the_revisions_of_partitions",
             reads_the_revisions_of_partitions,

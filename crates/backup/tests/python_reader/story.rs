@@ -8,7 +8,7 @@ use stead_core::{
 use crate::reader::State;
 use crate::support::{Bench, NOW};
 
-async fn state(store: &dyn Backend) -> State {
+pub(crate) async fn state(store: &dyn Backend) -> State {
     let items = store.collect(&Scan::new(KeyRange::all())).await.unwrap();
     let of = |entry: stead_core::Entry| {
         let deadline = entry.deadline().map(Timestamp::as_millis);
