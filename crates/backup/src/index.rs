@@ -35,6 +35,16 @@ pub(crate) struct Child {
 }
 
 impl Child {
+    /// The child as the top of what is below it.
+    pub(crate) fn root(&self, level: u8) -> Root {
+        Root {
+            chunk: self.chunk,
+            digest: self.digest,
+            level,
+            records: self.records,
+        }
+    }
+
     /// Whether a key of `range` may be below.
     pub(crate) fn meets(&self, range: &KeyRange) -> bool {
         self.last.as_bytes() >= range.start() && range.end().is_none_or(|end| self.first.as_bytes() < end)

@@ -244,7 +244,11 @@ async fn read_record(repository: &Repository, sequence: u64) -> Result<Recorded>
         .await?
         .ok_or_else(|| missing(sequence))?;
     let (record, hash) = sealed::decode::<LogRecord>(&bytes).map_err(|error| error.with("object", &name))?;
-    if record.sequence != sequence || record.repository != repository.id() {
+    let named = match &record.action {
+        Action::Backup(manifest) => manifest.id.sequence() == sequence,
+        _ => true,
+    };
+    if record.sequence != sequence || record.repository != repository.id() || !named {
         return Err(
             Error::corrupt("a record of the log is in another place than it was written to")
                 .with("object", &name)

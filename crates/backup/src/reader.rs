@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use stead_core::{KeyRange, Result};
+use stead_core::{Key, KeyRange, Result};
 use tokio::task::JoinHandle;
 
 use crate::chunk::Kind;
@@ -81,7 +81,7 @@ impl Reader {
     /// The next chunk of records that may have some in the range.
     async fn next_leaf(&mut self) -> Result<Option<Child>> {
         if let Some(top) = self.top.take() {
-            self.visit(&top).await?;
+            self.visit(&top, None).await?;
         }
         while let Some(visit) = self.path.last_mut() {
             let level = visit.level;
@@ -92,19 +92,14 @@ impl Reader {
             if level == 1 {
                 return Ok(Some(child));
             }
-            self.visit(&Root {
-                chunk: child.chunk,
-                digest: child.digest,
-                level: level - 1,
-                records: child.records,
-            })
-            .await?;
+            self.visit(&child.root(level - 1), Some((&child.first, &child.last)))
+                .await?;
         }
         Ok(None)
     }
 
-    async fn visit(&mut self, root: &Root) -> Result<()> {
-        let node = read_node(&self.repository, root).await?;
+    async fn visit(&mut self, root: &Root, bounds: Option<(&Key, &Key)>) -> Result<()> {
+        let node = read_node(&self.repository, root, bounds).await?;
         self.path.push(Visit {
             level: node.level,
             children: node.children.into_iter(),
@@ -113,10 +108,24 @@ impl Reader {
     }
 }
 
-/// The node that `root` names.
-pub(crate) async fn read_node(repository: &Repository, root: &Root) -> Result<Node> {
+/// The node that `root` names, whose first and last keys are `bounds`: those that the node above says, which decide what
+/// is read of a range.
+pub(crate) async fn read_node(
+    repository: &Repository,
+    root: &Root,
+    bounds: Option<(&Key, &Key)>,
+) -> Result<Node> {
     let content = repository.get_chunk(&root.chunk, Kind::Index).await?;
-    Node::decode(root, &content).map_err(|error| error.with("chunk", root.chunk.id))
+    let at = |error: stead_core::Error| error.with("chunk", root.chunk.id);
+    let node = Node::decode(root, &content).map_err(at)?;
+    let found = (
+        node.children.first().map(|child| &child.first),
+        node.children.last().map(|child| &child.last),
+    );
+    match bounds {
+        Some((first, last)) if found != (Some(first), Some(last)) => Err(at(malformed())),
+        _ => Ok(node),
+    }
 }
 
 /// The records of a leaf, if they are what the tree says.

@@ -76,7 +76,7 @@ impl Record {
 
     /// What the record counts for where chunks are cut.
     pub(crate) fn weight(&self) -> usize {
-        self.key.as_bytes().len() + self.payload.value().map_or(0, <[u8]>::len) + 16
+        self.key.as_bytes().len() + self.payload.value().map_or(0, <[u8]>::len) + RECORD_WEIGHT
     }
 }
 
@@ -146,12 +146,13 @@ pub(crate) fn encode(records: &[Record], shape: Shape) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// `Corrupt` for anything else. Nothing is allocated beyond a few times the length of `content`.
+/// `Corrupt` for anything else, and for more than a chunk can hold where [`Cutter`] cuts: what is allocated is bounded, however
+/// much of their keys the records share.
 pub(crate) fn decode(content: &Bytes, shape: Shape) -> Result<Vec<Record>> {
     let mut reader = Reader::new(content);
     let count = reader.size()?;
-    // Each record takes a byte at least in every column.
-    if count > reader.remaining() / 4 {
+    // Each record takes a byte at least in every column, and weighs something.
+    if count > reader.remaining() / 4 || count > MOST_RECORDS {
         return Err(malformed());
     }
     let mut records = keys(&mut reader, count)?;
@@ -188,13 +189,18 @@ pub(crate) fn decode(content: &Bytes, shape: Shape) -> Result<Vec<Record>> {
 fn keys(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::with_capacity(count);
     let mut key = Vec::new();
+    let mut weight = 0;
     for _ in 0..count {
+        if weight >= MOST_WEIGHT {
+            return Err(malformed());
+        }
         let (shared, suffix) = (reader.size()?, reader.size()?);
         if shared > key.len() {
             return Err(malformed());
         }
         key.truncate(shared);
         key.extend_from_slice(reader.bytes(suffix)?);
+        weight += key.len() + RECORD_WEIGHT;
         let key = Key::from_encoded(&key).map_err(|_| malformed())?;
         if records.last().is_some_and(|last| last.key >= key) {
             return Err(malformed());
@@ -312,6 +318,10 @@ pub(crate) struct Cutter {
 
 const LEAST_WEIGHT: usize = 512 << 10;
 const MOST_WEIGHT: usize = 4 << 20;
+/// What a record weighs besides its key and its value.
+const RECORD_WEIGHT: usize = 16;
+/// The most records of a chunk: the shortest key has two bytes.
+const MOST_RECORDS: usize = MOST_WEIGHT / (RECORD_WEIGHT + 2) + 1;
 
 impl Cutter {
     /// Whether the chunk ends behind `record`.

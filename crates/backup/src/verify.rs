@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stead_core::{Backend, Clock, Error, KeyRange, Result};
+use stead_core::{Backend, Clock, Error, KeyRange, Partition, Result};
 
 use crate::chunk::{ChunkRef, Kind};
 use crate::hash::Hash;
@@ -16,6 +16,7 @@ use crate::merge::shape_of;
 use crate::reader::{Reader, read_node};
 use crate::repository::{Repository, chunk_name};
 use crate::restore::{Deadlines, RestoreOptions, RestorePoint};
+use crate::varint;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,9 +117,14 @@ impl Repository {
         let total = all.iter().map(|manifest| manifest.counts.chunks).sum();
         for manifest in &all {
             log.chain(&manifest.id)?;
-            self.chunks_of(manifest, &mut needed)
-                .await
-                .map_err(|error| error.with("backup", manifest.id))?;
+            let mut own = BTreeMap::new();
+            let at = |error: Error| error.with("backup", manifest.id);
+            self.chunks_of(manifest, &mut own).await.map_err(at)?;
+            let stored: u64 = own.values().map(|chunk| u64::from(chunk.stored)).sum();
+            if own.len() as u64 != manifest.counts.chunks || stored != manifest.counts.stored_bytes {
+                return Err(at(wrong()));
+            }
+            needed.append(&mut own);
             report.backups += 1;
         }
         for chunk in needed.values() {
@@ -182,7 +188,6 @@ impl Repository {
 
     /// Reads all bytes of one backup, and compares what it says of itself.
     async fn verify_bytes(&self, manifest: &Manifest, report: &mut (dyn FnMut(u64) + Send)) -> Result<()> {
-        let wrong = || Error::corrupt("the backup does not give the state that it promises");
         let after = match (&manifest.before, manifest.kind) {
             (None, BackupKind::Full) => manifest.root.digest,
             (Some(before), BackupKind::Incremental | BackupKind::Differential) => {
@@ -193,7 +198,7 @@ impl Repository {
         if after != manifest.after {
             return Err(wrong());
         }
-        let mut records = 0;
+        let (mut records, mut logical_bytes, mut removals) = (0, 0, 0);
         let mut reader = Reader::new(self, manifest.root.clone(), shape_of(manifest), KeyRange::all());
         loop {
             let block = reader.block().await?;
@@ -201,13 +206,24 @@ impl Repository {
                 break;
             }
             records += block.len() as u64;
+            for record in &block {
+                let value = record.payload.value();
+                removals += u64::from(value.is_none());
+                logical_bytes += (record.key.as_bytes().len() + value.map_or(0, <[u8]>::len)) as u64;
+            }
             report(1);
         }
         if let Reach::Partitions { chunk, .. } = &manifest.upto {
-            self.get_chunk(chunk, Kind::Partitions).await?;
+            let content = self.get_chunk(chunk, Kind::Partitions).await?;
+            check_partitions(&content).map_err(|error| error.with("chunk", chunk.id))?;
         }
         let counts = &manifest.counts;
-        if records != manifest.root.records || records != counts.entries + counts.deleted + counts.expired {
+        let right = records == manifest.root.records
+            && records == counts.entries + removals
+            && removals == counts.deleted + counts.expired
+            && logical_bytes == counts.logical_bytes
+            && (removals == 0 || manifest.kind != BackupKind::Full);
+        if !right {
             return Err(wrong());
         }
         Ok(())
@@ -222,16 +238,16 @@ impl Repository {
         if let Reach::Partitions { chunk, .. } = &manifest.upto {
             needed.insert(chunk.id, *chunk);
         }
-        let mut below = vec![manifest.root.clone()];
-        while let Some(root) = below.pop() {
+        let mut below: Vec<(Root, Option<Child>)> = vec![(manifest.root.clone(), None)];
+        while let Some((root, named)) = below.pop() {
             needed.insert(root.chunk.id, root.chunk);
-            let node = read_node(self, &root).await?;
+            let bounds = named.as_ref().map(|child| (&child.first, &child.last));
+            let node = read_node(self, &root, bounds).await?;
             for child in node.children {
-                match node.level {
-                    1 => {
-                        needed.insert(child.chunk.id, child.chunk);
-                    }
-                    level => below.push(root_of(&child, level - 1)),
+                if node.level == 1 {
+                    needed.insert(child.chunk.id, child.chunk);
+                } else {
+                    below.push((child.root(node.level - 1), Some(child)));
                 }
             }
         }
@@ -311,11 +327,23 @@ impl Repository {
     }
 }
 
-fn root_of(child: &Child, level: u8) -> Root {
-    Root {
-        chunk: child.chunk,
-        digest: child.digest,
-        level,
-        records: child.records,
+#[cold]
+fn wrong() -> Error {
+    Error::corrupt("the backup does not give the state that it promises, or not what it says of itself")
+}
+
+/// That the revisions of partitions are such, and in order.
+fn check_partitions(content: &[u8]) -> Result<()> {
+    let mut reader = varint::Reader::new(content);
+    let mut last: Option<Partition> = None;
+    while reader.remaining() > 0 {
+        let length = reader.size()?;
+        let partition = Partition::new(reader.bytes(length)?).map_err(|_| varint::malformed())?;
+        reader.number()?;
+        if last.as_ref().is_some_and(|last| *last >= partition) {
+            return Err(varint::malformed());
+        }
+        last = Some(partition);
     }
+    Ok(())
 }

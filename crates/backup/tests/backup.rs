@@ -271,6 +271,33 @@ async fn deadlines_are_kept_put_off_or_dropped() {
 }
 
 #[tokio::test]
+async fn what_was_gone_when_the_backup_was_taken_stays_gone() {
+    let bench = Bench::new().await;
+    put_until(
+        &bench.store,
+        "a",
+        "short",
+        "1",
+        Timestamp::from_millis(NOW.as_millis() + 10),
+    )
+    .await;
+    put(&bench.store, "a", "none", "2").await;
+    full(&bench).await;
+    bench.clock.advance_millis(20);
+    put(&bench.store, "a", "more", "3").await;
+    next(&bench).await;
+    let target = bench.empty();
+    let mut options = RestoreOptions::new(RestorePoint::Latest);
+    options.deadlines = Deadlines::Drop;
+    bench
+        .repository
+        .restore(&target, &options, &*bench.clock)
+        .await
+        .unwrap();
+    assert_eq!(content(&*target).await, content(&*bench.store).await);
+}
+
+#[tokio::test]
 async fn a_point_in_time_is_found_by_its_time_and_its_revision() {
     let bench = Bench::new().await;
     put(&bench.store, "a", "k", "1").await;

@@ -140,3 +140,21 @@ fn borders_depend_on_what_is_near_them() {
     let moved = all.iter().filter(|key| !without_one.contains(key)).count();
     assert!(moved <= all.len() / 2, "{moved} of {}", all.len());
 }
+
+#[test]
+fn shared_keys_do_not_make_a_chunk_grow_without_end() {
+    // Many records whose keys share all but their last bytes: a few bytes each here, a thousand there.
+    let mut content = Vec::new();
+    varint::put(&mut content, 200_000);
+    varint::put(&mut content, 0);
+    let first = key(&[b'k'; 1000]);
+    varint::put(&mut content, first.as_bytes().len() as u64);
+    content.extend_from_slice(first.as_bytes());
+    for number in 0..200_000_u32 {
+        varint::put(&mut content, first.as_bytes().len() as u64);
+        varint::put(&mut content, 4);
+        content.extend_from_slice(&number.to_be_bytes());
+    }
+    content.extend(vec![0; 800_000]);
+    assert!(decode(&content.into(), Shape::Full).is_err());
+}

@@ -19,6 +19,7 @@ pub enum Deadlines {
 /// What is done to deadlines.
 pub(super) struct Shift {
     rule: Deadlines,
+    taken: Timestamp,
     now: Timestamp,
     passed: Duration,
 }
@@ -33,6 +34,7 @@ impl Shift {
     pub(super) fn new(rule: Deadlines, taken: Timestamp, now: Timestamp) -> Self {
         Shift {
             rule,
+            taken,
             now,
             passed: taken.until(now),
         }
@@ -43,6 +45,8 @@ impl Shift {
             return Shifted::Expiry(Expiry::Never);
         };
         let deadline = match self.rule {
+            // What was gone when the backup was taken stays gone.
+            Deadlines::Drop if deadline <= self.taken => return Shifted::Passed,
             Deadlines::Drop => return Shifted::Expiry(Expiry::Never),
             Deadlines::Keep => deadline,
             // A deadline at the end of time stays there.
