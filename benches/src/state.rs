@@ -1,5 +1,6 @@
 //! Typed state over the store in memory, against encoding by hand and a bare map.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use serde_json::{Value, json};
 use stead_memory::MemoryBackend;
 use stead_state::{ScopedState, StateClass, StateManager, StateScope};
 
-use crate::measure::{median, pair, time};
+use crate::measure::{Pair, median, pair_rounds, time};
 use crate::report::Report;
 use crate::workload::shuffled;
 
 type BareMap = DashMap<Box<str>, Arc<[u8]>>;
 
-const OPERATIONS: usize = 100_000;
+/// Rounds of a few milliseconds each: longer ones are interrupted by whatever else the machine does.
+const OPERATIONS: usize = 10_000;
+const ROUNDS: usize = 151;
 
 pub(crate) fn run(report: &mut Report) {
     for entries in [1_000, 100_000] {
@@ -51,9 +54,13 @@ struct Record {
     note: String,
 }
 
-/// The median of some rounds.
+/// The median of all rounds.
 fn middle(mut round: impl FnMut() -> f64) -> f64 {
-    median((0..9).map(|_| round()).collect())
+    median((0..ROUNDS).map(|_| round()).collect())
+}
+
+fn pair(mut ours: impl FnMut() -> f64, mut bare: impl FnMut() -> f64) -> Pair {
+    pair_rounds(ROUNDS, &mut ours, &mut bare)
 }
 
 struct Bed<'a> {
@@ -62,6 +69,8 @@ struct Bed<'a> {
     state: ScopedState,
     bare: BareMap,
     raw: ScopedState,
+    /// Where the next round begins, so that all keys get their turn.
+    next: Cell<usize>,
 }
 
 impl<'a> Bed<'a> {
@@ -85,7 +94,14 @@ impl<'a> Bed<'a> {
             state,
             bare,
             raw,
+            next: Cell::new(0),
         }
+    }
+
+    fn round(&self, mut run: impl FnMut(usize)) -> f64 {
+        let start = self.next.get();
+        self.next.set(start + OPERATIONS);
+        time(OPERATIONS, |index| run(start + index))
     }
 
     fn key(&self, index: usize) -> &str {
@@ -100,7 +116,7 @@ impl<'a> Bed<'a> {
     fn raw_reads(&self, report: &mut Report) {
         let result = pair(
             || {
-                time(OPERATIONS, |index| {
+                self.round(|index| {
                     let reply = self.raw.get_bytes(self.key(index));
                     black_box(
                         reply
@@ -111,7 +127,7 @@ impl<'a> Bed<'a> {
                 })
             },
             || {
-                time(OPERATIONS, |index| {
+                self.round(|index| {
                     black_box(
                         self.bare
                             .get(self.bare_key(index))
@@ -126,7 +142,7 @@ impl<'a> Bed<'a> {
     fn typed_reads(&self, report: &mut Report) {
         let result = pair(
             || {
-                time(OPERATIONS, |index| {
+                self.round(|index| {
                     let reply = self.state.get(self.key(index));
                     black_box(
                         reply
@@ -137,7 +153,7 @@ impl<'a> Bed<'a> {
                 })
             },
             || {
-                time(OPERATIONS, |index| {
+                self.round(|index| {
                     let bytes = self
                         .bare
                         .get(self.bare_key(index))
@@ -155,7 +171,7 @@ impl<'a> Bed<'a> {
     fn records(&self, report: &mut Report) {
         let record: Record = serde_json::from_value(object()).expect("the object is a record");
         let set = |class| {
-            time(OPERATIONS, |index| {
+            self.round(|index| {
                 let reply = self.state.set_with_class(self.key(index), &record, class);
                 black_box(
                     reply
@@ -166,7 +182,7 @@ impl<'a> Bed<'a> {
             })
         };
         let mut get = || {
-            time(OPERATIONS, |index| {
+            self.round(|index| {
                 let reply = self.state.get_as::<Record>(self.key(index));
                 black_box(
                     reply
@@ -191,14 +207,14 @@ impl<'a> Bed<'a> {
     fn typed_writes(&self, report: &mut Report) {
         let value = object();
         let by_hand = || {
-            time(OPERATIONS, |index| {
+            self.round(|index| {
                 let bytes = serde_json::to_vec(&value).expect("it encodes");
                 black_box(self.bare.insert(self.bare_key(index).into(), Arc::from(bytes)));
             })
         };
         let result = pair(
             || {
-                time(OPERATIONS, |index| {
+                self.round(|index| {
                     let reply = self.state.set(self.key(index), &value);
                     black_box(
                         reply
@@ -213,7 +229,7 @@ impl<'a> Bed<'a> {
         report.at_most("typed set / encode and map insert", result, 2.0);
         let trusted = pair(
             || {
-                time(OPERATIONS, |index| {
+                self.round(|index| {
                     let reply = self
                         .state
                         .set_with_class(self.key(index), &value, StateClass::Trusted);
