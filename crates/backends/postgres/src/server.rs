@@ -1,6 +1,6 @@
 //! Connections to the server.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -53,7 +53,7 @@ struct Lane {
 }
 
 /// What a connection is wanted for. Each has connections of its own, so that none waits for the others.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Read,
     Write,
@@ -119,6 +119,8 @@ impl Server {
             prepares: self.sessions,
             timeout: self.timeout,
             broken: AtomicBool::new(false),
+            wanders: !self.sessions && purpose != Purpose::Snapshot,
+            under_way: AtomicUsize::new(0),
         })
     }
 
@@ -214,6 +216,11 @@ pub(crate) struct Session {
     prepares: bool,
     timeout: Duration,
     broken: AtomicBool,
+    /// Whether what comes after a statement may get to another session of the server: outside of a transaction, behind a
+    /// proxy.
+    wanders: bool,
+    /// Statements that were begun and not ended.
+    under_way: AtomicUsize,
 }
 
 impl Session {
@@ -276,7 +283,10 @@ impl Session {
         &self,
         asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
-        let answer = match timeout(self.timeout, asked).await {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let ended = timeout(self.timeout, asked).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        let answer = match ended {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error::asking(error),
             Err(_) => error::timed_out(),
@@ -304,7 +314,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if *self.broken.get_mut()
+        // A statement whose caller went away is still under way. Another one behind it could be torn by a proxy that gives
+        // the server's session to somebody else once the first is answered, and end up in their statement.
+        let torn = self.wanders && *self.under_way.get_mut() > 0;
+        if (torn || *self.broken.get_mut())
             && let Some(object) = self.object.take()
         {
             drop(Object::take(object));
