@@ -31,6 +31,7 @@ mod repository;
 mod restore;
 mod retention;
 mod sealed;
+mod task;
 mod varint;
 mod verify;
 mod writer;

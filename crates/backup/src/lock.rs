@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use stead_core::{Clock, Error, Result};
 use tokio::task::JoinHandle;
 
-use crate::repository::{Repository, panicked};
+use crate::repository::Repository;
 use crate::sealed;
+use crate::task::blocking;
 
 const NAME: &str = "lock";
 /// How long a writer on an object store is believed to live without a sign of life.
@@ -52,11 +53,8 @@ impl Lock {
         match repository.local_lock() {
             Some(path) => {
                 let name = repository.name().to_owned();
-                let locked = tokio::task::spawn_blocking(move || lock_file(&path, &name));
-                locked
-                    .await
-                    .map_err(panicked)?
-                    .map(|file| Lock(Held::File(Some(file))))
+                let locked = blocking(move || lock_file(&path, &name)).await;
+                locked.map(|file| Lock(Held::File(Some(file))))
             }
             None => lock_object(repository, clock).await,
         }

@@ -156,12 +156,13 @@ impl Repository {
                 backups.extend(forgotten.iter().copied());
             }
         }
+        let before = log.forgotten();
         let (mut needed, mut resting) = (BTreeMap::new(), BTreeMap::new());
         for manifest in log
             .all_backups()
             .filter(|manifest| !backups.contains(&manifest.id))
         {
-            let still = !forgotten.contains(&manifest.id) && !log.forgotten().contains(&manifest.id);
+            let still = !forgotten.contains(&manifest.id) && !before.contains(&manifest.id);
             let into = if still { &mut needed } else { &mut resting };
             self.chunks_of(manifest, into)
                 .await

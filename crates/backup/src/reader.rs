@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use stead_core::{Key, KeyRange, Result};
-use tokio::task::JoinHandle;
 
 use crate::chunk::Kind;
 use crate::index::{Child, Node};
 use crate::manifest::Root;
 use crate::records::{self, LeafHash, Record, Shape};
-use crate::repository::{Repository, panicked};
+use crate::repository::Repository;
+use crate::task::{Task, blocking};
 use crate::varint::malformed;
 
 /// Chunks that are read at a time.
@@ -23,21 +23,13 @@ pub(crate) struct Reader {
     /// Nodes whose children were not all visited, the top first.
     path: Vec<Visit>,
     top: Option<Root>,
-    jobs: VecDeque<Job>,
+    /// Chunks on their way.
+    jobs: VecDeque<Task<Vec<Record>>>,
 }
 
 struct Visit {
     level: u8,
     children: std::vec::IntoIter<Child>,
-}
-
-/// A chunk on its way. Ends with the reader.
-struct Job(JoinHandle<Result<Vec<Record>>>);
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Reader {
@@ -64,13 +56,12 @@ impl Reader {
                     break;
                 };
                 let (repository, shape) = (self.repository.clone(), self.shape);
-                self.jobs
-                    .push_back(Job(tokio::spawn(read(repository, leaf, shape))));
+                self.jobs.push_back(Task::spawn(read(repository, leaf, shape)));
             }
-            let Some(mut job) = self.jobs.pop_front() else {
+            let Some(job) = self.jobs.pop_front() else {
                 return Ok(Vec::new());
             };
-            let mut block = (&mut job.0).await.map_err(panicked)??;
+            let mut block = job.join().await?;
             block.retain(|record| self.range.contains(&record.key));
             if !block.is_empty() {
                 return Ok(block);
@@ -131,7 +122,7 @@ pub(crate) async fn read_node(
 /// The records of a leaf, if they are what the tree says.
 async fn read(repository: Repository, leaf: Child, shape: Shape) -> Result<Vec<Record>> {
     let bytes = repository.chunk_bytes(&leaf.chunk).await?;
-    let decoded = tokio::task::spawn_blocking(move || {
+    let decoded = blocking(move || {
         let content = crate::chunk::decode(&leaf.chunk, Kind::Records, &bytes)?;
         let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
         let records = records::decode(&content, shape).map_err(at)?;
@@ -145,5 +136,5 @@ async fn read(repository: Repository, leaf: Child, shape: Shape) -> Result<Vec<R
             && matches!(bounds, (Some(first), Some(last)) if first.key == leaf.first && last.key == leaf.last);
         if right { Ok(records) } else { Err(at(malformed())) }
     });
-    decoded.await.map_err(panicked)?
+    decoded.await
 }

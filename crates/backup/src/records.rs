@@ -252,25 +252,7 @@ impl LeafHash {
     }
 
     pub(crate) fn add(&mut self, record: &Record) {
-        let value = record.payload.value();
-        self.add_parts(
-            &record.key,
-            record.revision,
-            record.deadline,
-            value,
-            record.payload.tag(),
-        );
-    }
-
-    fn add_parts(
-        &mut self,
-        key: &Key,
-        revision: Revision,
-        deadline: Option<Timestamp>,
-        value: Option<&[u8]>,
-        tag: u8,
-    ) {
-        let key = key.as_bytes();
+        let key = record.key.as_bytes();
         // A key has at most 1,280 bytes.
         #[expect(
             clippy::cast_possible_truncation,
@@ -278,13 +260,13 @@ impl LeafHash {
         )]
         let length = (key.len() as u16).to_be_bytes();
         let mut buffer = [0; 160];
-        buffer[0] = tag;
+        buffer[0] = record.payload.tag();
         buffer[1..3].copy_from_slice(&length);
         let mut tail = [0; 48];
-        tail[..8].copy_from_slice(&revision.get().to_be_bytes());
-        let deadline = deadline.map_or(u64::MAX, Timestamp::as_millis);
+        tail[..8].copy_from_slice(&record.revision.get().to_be_bytes());
+        let deadline = record.deadline.map_or(u64::MAX, Timestamp::as_millis);
         tail[8..16].copy_from_slice(&deadline.to_be_bytes());
-        if let Some(value) = value {
+        if let Some(value) = record.payload.value() {
             tail[16..].copy_from_slice(Hash::of(value).as_bytes());
         }
         // One call for keys of usual length: the hash copies what does not fill a block.

@@ -16,11 +16,12 @@ use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
-use stead_core::{Clock, Error, ErrorKind, Random, Result};
+use stead_core::{Clock, Error, Random, Result};
 
 use crate::chunk::{self, Chunk, ChunkRef, Kind};
 use crate::hash::Hash;
 use crate::location::{Location, Purpose, open_location};
+use crate::task::blocking;
 use crate::{error, sealed};
 
 const FORMAT: &str = "FORMAT";
@@ -280,8 +281,7 @@ impl Repository {
         let bytes = self.chunk_bytes(named).await?;
         let named = *named;
         // Hashing and decompressing takes milliseconds.
-        let decoded = tokio::task::spawn_blocking(move || chunk::decode(&named, kind, &bytes));
-        decoded.await.map_err(panicked)?
+        blocking(move || chunk::decode(&named, kind, &bytes)).await
     }
 
     /// The chunk as it is stored.
@@ -310,13 +310,4 @@ pub(crate) fn chunk_name(id: &Hash) -> String {
 
 pub(crate) fn chunk_folder(id: &Hash) -> String {
     format!("chunks/{:02x}", id.as_bytes()[0])
-}
-
-/// A task that ended without a result.
-pub(crate) fn panicked(cause: tokio::task::JoinError) -> Error {
-    Error::new(
-        ErrorKind::Internal,
-        "a task of the backup was ended by a panic or with its runtime",
-    )
-    .because(cause)
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use stead_core::Result;
-use tokio::task::JoinHandle;
 
 use crate::chunk::{Chunk, ChunkRef, Kind};
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
 use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
-use crate::repository::{Repository, chunk_folder, panicked};
+use crate::repository::{Repository, chunk_folder};
+use crate::task::{Task, blocking};
 
 /// Chunks that are encoded and written at a time: one for each core of a small machine, and as many that wait for the disk.
 /// Each holds a few times its content, of about 1 MiB, in memory.
@@ -25,20 +25,12 @@ pub(crate) struct Writer {
     look: bool,
     cutter: Cutter,
     block: Vec<Record>,
-    jobs: VecDeque<Job>,
+    /// Chunks on their way.
+    jobs: VecDeque<Task<Written>>,
     tree: Builder,
     counts: BackupCounts,
     /// The folders of chunks that were there already.
     reused: BTreeSet<String>,
-}
-
-/// A chunk on its way. Ends with the writer.
-struct Job(JoinHandle<Result<Written>>);
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 struct Written {
@@ -86,20 +78,19 @@ impl Writer {
             self.take_first().await?;
         }
         let (repository, shape, look) = (self.repository.clone(), self.shape, self.look);
-        self.jobs.push_back(Job(tokio::spawn(async move {
-            let encoded = tokio::task::spawn_blocking(move || encode(&block, shape));
-            let (chunk, child) = encoded.await.map_err(panicked)??;
+        self.jobs.push_back(Task::spawn(async move {
+            let (chunk, child) = blocking(move || encode(&block, shape)).await?;
             let new = repository.put_chunk(chunk, look).await?;
             Ok(Written { child, new })
-        })));
+        }));
         Ok(())
     }
 
     async fn take_first(&mut self) -> Result<()> {
-        let Some(mut job) = self.jobs.pop_front() else {
+        let Some(job) = self.jobs.pop_front() else {
             return Ok(());
         };
-        let written = (&mut job.0).await.map_err(panicked)??;
+        let written = job.join().await?;
         self.count(&written.child.chunk, written.new);
         for chunk in self.tree.push(written.child)? {
             self.put(chunk).await?;

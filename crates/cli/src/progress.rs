@@ -1,5 +1,7 @@
 //! Progress on a terminal. Where stderr is none, nothing is drawn.
 
+use std::sync::{Mutex, PoisonError};
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 // A line that is longer than the terminal is wide takes two, and leaves traces where the terminal is made narrower.
@@ -7,6 +9,21 @@ const BYTES: &str = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} le
 const THINGS: &str = "{wide_bar} {pos}/{len} {msg}, {eta} left";
 const RATED: &str = "{wide_bar} {msg} {pos}/{len}, {per_sec}, {eta} left";
 const COUNT: &str = "{spinner} {pos} {msg}";
+
+/// Shows on `bar` how much of what is done, and begins anew with each other message.
+pub(crate) fn phased(bar: &ProgressBar) -> impl Fn(&'static str, u64, u64) + Send + Sync + 'static {
+    let bar = bar.clone();
+    let last = Mutex::new(None);
+    move |message, done, total| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.replace(message) != Some(message) {
+            bar.set_message(message);
+            bar.reset();
+        }
+        bar.set_length(total.max(done));
+        bar.set_position(done);
+    }
+}
 
 /// A bar over `length` bytes.
 pub(crate) fn bytes(length: u64) -> ProgressBar {

@@ -1,7 +1,7 @@
 //! `stead copy`.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -169,21 +169,15 @@ fn summary(report: &Report, following: bool, output: &mut Output) -> Result<()> 
 
 /// Shows on `bar` what a copy tells.
 fn shown_by(bar: &ProgressBar) -> impl Fn(&Progress) + Send + Sync + 'static {
-    let bar = bar.clone();
-    let last = Mutex::new(None);
+    let show = progress::phased(bar);
     move |progress: &Progress| {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(progress.phase) != Some(progress.phase) {
-            bar.set_message(match progress.phase {
-                Phase::Copying => "copied",
-                Phase::CatchingUp => "caught up",
-                Phase::Comparing => "compared",
-                Phase::Verifying => "verified",
-            });
-            bar.reset();
-        }
-        bar.set_length(progress.total.max(progress.entries));
-        bar.set_position(progress.entries);
+        let message = match progress.phase {
+            Phase::Copying => "copied",
+            Phase::CatchingUp => "caught up",
+            Phase::Comparing => "compared",
+            Phase::Verifying => "verified",
+        };
+        show(message, progress.entries, progress.total);
     }
 }
 

@@ -6,13 +6,13 @@ mod restore;
 mod show;
 mod verify;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
+use stead::Error;
 use stead::backup::{BackupId, Observer, Phase, Progress, Repository};
 use stead::core::{SystemClock, SystemRandom, Timestamp};
-use stead::{Error, StateScope};
 
 use crate::exit::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -107,23 +107,17 @@ async fn work(
 
 /// Shows on `bar` what is told.
 fn shown_by(bar: &ProgressBar) -> Observer {
-    let bar = bar.clone();
-    let last = Mutex::new(None);
+    let show = progress::phased(bar);
     Arc::new(move |progress: &Progress| {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(progress.phase) != Some(progress.phase) {
-            bar.set_message(match progress.phase {
-                Phase::Reading => "read",
-                Phase::Verifying => "chunks verified",
-                Phase::Restoring => "restored",
-                Phase::Comparing => "compared",
-                Phase::Removing => "removed",
-                _ => "done",
-            });
-            bar.reset();
-        }
-        bar.set_length(progress.total.max(progress.done));
-        bar.set_position(progress.done);
+        let message = match progress.phase {
+            Phase::Reading => "read",
+            Phase::Verifying => "chunks verified",
+            Phase::Restoring => "restored",
+            Phase::Comparing => "compared",
+            Phase::Removing => "removed",
+            _ => "done",
+        };
+        show(message, progress.done, progress.total);
     })
 }
 
@@ -145,10 +139,6 @@ fn written(time: Timestamp) -> String {
     let seconds = i64::try_from(time.as_millis() / 1000).ok();
     let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     time.map_or_else(|| "?".to_owned(), |time| time.to_string())
-}
-
-fn scope(text: &str) -> Result<StateScope, String> {
-    crate::args::scope(text)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use stead::backup::{BackupId, Deadlines, Repository, RestoreOptions, RestorePoin
 use stead::core::{Backend, Revision, SystemClock, Timestamp};
 use stead::state::encode_range;
 
-use super::{id, scope, shown_by, time};
+use super::{id, shown_by, time};
 use crate::args;
 use crate::exit::{Failure, Result};
 use crate::output::Output;
@@ -37,7 +37,7 @@ pub(super) struct Restore {
     #[arg(long, value_name = "N", value_parser = args::revision, conflicts_with_all = ["id", "at"])]
     revision: Option<Revision>,
     /// This scope alone
-    #[arg(long, value_name = "SCOPE", value_parser = scope)]
+    #[arg(long, value_name = "SCOPE", value_parser = args::scope)]
     scope: Option<StateScope>,
     /// Of the scope, only keys that start with this
     #[arg(long, default_value = "", hide_default_value = true, requires = "scope")]

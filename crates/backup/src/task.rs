@@ -1,0 +1,41 @@
+//! Work on other threads, and tasks that end with whoever waits for them.
+
+use std::future::Future;
+
+use stead_core::{Error, ErrorKind, Result};
+use tokio::task::JoinHandle;
+
+/// A task of the runtime. Ends when it is dropped.
+pub(crate) struct Task<T>(JoinHandle<Result<T>>);
+
+impl<T: Send + 'static> Task<T> {
+    pub(crate) fn spawn(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        Task(tokio::spawn(work))
+    }
+
+    /// Waits for the result.
+    pub(crate) async fn join(mut self) -> Result<T> {
+        (&mut self.0).await.map_err(panicked)?
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs what takes milliseconds, or blocks, on a thread for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+}
+
+fn panicked(cause: tokio::task::JoinError) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "a task of the backup was ended by a panic or with its runtime",
+    )
+    .because(cause)
+}
