@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stead_core::{Error, Result, StoreUrl};
 
-use crate::{Embedded, EmbeddedOptions, Engine};
+use crate::{Embedded, EmbeddedOptions, Engine, StoreDirectory};
 
 /// The settings of one engine, by which the kit opens its stores.
 ///
@@ -21,8 +21,18 @@ pub trait EngineConfig: Clone + Send + 'static {
     /// `Invalid`, naming the option, for a value that is malformed.
     fn from_url(url: &mut StoreUrl) -> Result<Self>;
 
+    /// The files beside the data that tell how the data are: they go where the data go. None unless said otherwise.
+    const RECORDS: &'static [&'static str] = &[];
+
     /// The directory of the store.
     fn path(&self) -> &Path;
+
+    /// These settings, for a store in the directory `path`.
+    #[must_use]
+    fn at(self, path: &Path) -> Self;
+
+    /// How the store lies in its directory.
+    fn directory(&self) -> StoreDirectory;
 
     /// Whether the engine opens for reading only.
     fn is_read_only(&self) -> bool;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use stead_core::{Direction, Result, Strength};
+use stead_core::{Direction, Error, Result, Strength};
 
-use crate::WriteSet;
+use crate::{DirectoryLock, WriteSet};
 
 /// The byte maps of a store, each ordered on its own: one tree, table or column family of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +103,16 @@ pub trait Engine: Send + Sync + 'static {
     /// `Corrupt` for what does not fit.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// The lock of the store's directory once more, so that nobody else gets in when the engine is closed.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` by an engine that has no directory, which is so unless said otherwise, and as
+    /// [`DirectoryLock::hold`].
+    fn hold(&self) -> Result<DirectoryLock> {
+        Err(Error::unsupported("the store lies in no directory of its own"))
     }
 
     /// Releases files and locks, so that the same path can be opened at once. All views of the store have been dropped

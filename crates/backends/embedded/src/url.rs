@@ -97,7 +97,9 @@ pub fn open_url<C: EngineConfig>(url: StoreUrl) -> Reply<'static, Arc<dyn Backen
 /// # Cancellation
 ///
 /// Dropping the reply drops what `open` returns as soon as it does.
-fn off_thread<T: Send + 'static>(open: impl FnOnce() -> Result<T> + Send + 'static) -> Reply<'static, T> {
+pub(crate) fn off_thread<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Reply<'static, T> {
     let (sender, receiver) = oneshot::channel();
     let spawned = std::thread::Builder::new()
         .name("stead-open".into())

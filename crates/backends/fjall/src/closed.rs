@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{error, journal, manifest};
 
-const FILE: &str = "CLOSED";
+pub(crate) const FILE: &str = "CLOSED";
 const DRAFT: &str = "CLOSED.new";
 const TITLE: &str = "stead fjall closed 1\n";
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use stead_core::{Error, Result, StoreUrl};
-use stead_embedded::EngineConfig;
+use stead_embedded::{EngineConfig, StoreDirectory};
 
 use crate::FjallEngine;
 
@@ -147,6 +147,8 @@ impl FjallConfig {
 impl EngineConfig for FjallConfig {
     type Engine = FjallEngine;
 
+    const RECORDS: &'static [&'static str] = &[crate::closed::FILE];
+
     fn from_url(url: &mut StoreUrl) -> Result<Self> {
         let mut config = FjallConfig::new(url.place());
         if let Some(size_bytes) = url.take_bytes("cache")? {
@@ -166,6 +168,14 @@ impl EngineConfig for FjallConfig {
 
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn at(self, path: &Path) -> Self {
+        self.with_path(path)
+    }
+
+    fn directory(&self) -> StoreDirectory {
+        StoreDirectory::new(&self.path, "fjall", "state.fjall")
     }
 
     fn is_read_only(&self) -> bool {

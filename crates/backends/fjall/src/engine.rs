@@ -10,7 +10,7 @@ use fjall::config::CompressionPolicy;
 use fjall::{AbstractTree, CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::{Mutex, RwLock};
 use stead_core::{Error, ErrorKind, Result, Strength};
-use stead_embedded::{DirectoryLock, Engine, Keyspace, StoreDirectory, WriteSet};
+use stead_embedded::{DirectoryLock, Engine, EngineConfig as _, Keyspace, StoreDirectory, WriteSet};
 
 use crate::journal::MARKS_ID;
 use crate::view::FjallView;
@@ -68,7 +68,7 @@ impl FjallEngine {
     ///
     /// As [`open`](crate::open).
     pub fn open(config: &FjallConfig) -> Result<Self> {
-        let directory = StoreDirectory::new(&config.path, "fjall", "state.fjall");
+        let directory = config.directory();
         let read_only = config.read_only;
         directory.prepare(!read_only)?;
         let lock = directory.lock(read_only)?;
@@ -305,6 +305,10 @@ impl Engine for FjallEngine {
             let _between_commits = self.writer.lock();
             journal::check(&self.shared.data)
         })
+    }
+
+    fn hold(&self) -> Result<DirectoryLock> {
+        self.lock.as_ref().ok_or_else(Error::closed)?.hold()
     }
 
     fn close(mut self) -> Result<()> {

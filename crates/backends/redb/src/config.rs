@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use stead_core::{Result, StoreUrl};
-use stead_embedded::EngineConfig;
+use stead_embedded::{EngineConfig, StoreDirectory};
 
 use crate::RedbEngine;
 
@@ -81,6 +81,14 @@ impl EngineConfig for RedbConfig {
 
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn at(self, path: &Path) -> Self {
+        self.with_path(path)
+    }
+
+    fn directory(&self) -> StoreDirectory {
+        StoreDirectory::new(&self.path, "redb", "state.redb")
     }
 
     fn is_read_only(&self) -> bool {

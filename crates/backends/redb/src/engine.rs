@@ -10,7 +10,7 @@ use redb::{
     TableDefinition, TableHandle,
 };
 use stead_core::{Error, Result, Strength};
-use stead_embedded::{Engine, Keyspace, WriteSet};
+use stead_embedded::{DirectoryLock, Engine, Keyspace, WriteSet};
 
 use crate::files::Files;
 use crate::view::RedbView;
@@ -28,6 +28,7 @@ pub struct RedbEngine {
     database: Handle,
     /// Where the database is, unless it is in storage of the caller's own.
     data_file: Option<PathBuf>,
+    lock: Option<DirectoryLock>,
 }
 
 enum Handle {
@@ -43,12 +44,13 @@ impl RedbEngine {
     ///
     /// As [`open`](crate::open).
     pub fn open(config: &RedbConfig) -> Result<Self> {
-        let files = Files::in_directory(&config.path);
+        let files = Files::of(config);
         error::guarded(|| Self::open_files(config, &files)).map_err(|error| error.during("open"))
     }
 
     fn open_files(config: &RedbConfig, files: &Files) -> Result<Self> {
         files.directory.prepare(!config.read_only)?;
+        let lock = files.directory.lock(config.read_only)?;
         let mut builder = Builder::new();
         builder.set_cache_size(config.cache_bytes);
         let database = if config.read_only {
@@ -65,6 +67,7 @@ impl RedbEngine {
         Ok(RedbEngine {
             database,
             data_file: Some(files.data.clone()),
+            lock: Some(lock),
         })
     }
 
@@ -102,6 +105,7 @@ impl RedbEngine {
             Ok(RedbEngine {
                 database: Handle::Writable(database),
                 data_file: None,
+                lock: None,
             })
         };
         error::guarded(open).map_err(|error| error.during("open"))
@@ -193,6 +197,13 @@ impl Engine for RedbEngine {
             .map_err(|cause| error::file(cause, data_file))
     }
 
+    fn hold(&self) -> Result<DirectoryLock> {
+        match &self.lock {
+            Some(lock) => lock.hold(),
+            None => Err(Error::unsupported("the store lies in no directory of its own")),
+        }
+    }
+
     fn close(mut self) -> Result<()> {
         self.release()
     }
@@ -203,10 +214,12 @@ impl RedbEngine {
     /// it is closed.
     fn release(&mut self) -> Result<()> {
         let database = std::mem::replace(&mut self.database, Handle::Closed);
-        error::guarded(|| {
+        let released = error::guarded(|| {
             drop(database);
             Ok(())
-        })
+        });
+        self.lock = None;
+        released
     }
 }
 

@@ -1,23 +1,24 @@
-//! The data file of a store, and its lock.
+//! The data file of a store, and its locks.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use stead_core::Result;
-use stead_embedded::{StoreDirectory, locked_error};
+use stead_embedded::{EngineConfig as _, StoreDirectory, locked_error};
 
-use crate::error;
+use crate::{RedbConfig, error};
 
-/// redb's file in the directory of a store. It carries the lock: redb takes it, for readers too.
+/// redb's file in the directory of a store. redb takes a lock on it, for readers too, which keeps other programs out. Among
+/// ourselves the lock of the directory counts: that one stays when a restore puts another file in the place of this one.
 pub(crate) struct Files {
     pub(crate) directory: StoreDirectory,
     pub(crate) data: PathBuf,
 }
 
 impl Files {
-    pub(crate) fn in_directory(path: &Path) -> Self {
-        let directory = StoreDirectory::new(path, "redb", "state.redb");
+    pub(crate) fn of(config: &RedbConfig) -> Self {
+        let directory = config.directory();
         let data = directory.data();
         Files { directory, data }
     }

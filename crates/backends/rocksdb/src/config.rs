@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use stead_core::{Error, Result, StoreUrl};
-use stead_embedded::EngineConfig;
+use stead_embedded::{EngineConfig, StoreDirectory};
 
 use crate::RocksDbEngine;
 
@@ -164,6 +164,8 @@ impl RocksDbConfig {
 impl EngineConfig for RocksDbConfig {
     type Engine = RocksDbEngine;
 
+    const RECORDS: &'static [&'static str] = &[crate::session::FILE];
+
     fn from_url(url: &mut StoreUrl) -> Result<Self> {
         let mut config = RocksDbConfig::new(url.place());
         if let Some(size_bytes) = url.take_bytes("cache")? {
@@ -183,6 +185,14 @@ impl EngineConfig for RocksDbConfig {
 
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn at(self, path: &Path) -> Self {
+        self.with_path(path)
+    }
+
+    fn directory(&self) -> StoreDirectory {
+        StoreDirectory::new(&self.path, "rocksdb", "state.rocksdb")
     }
 
     fn is_read_only(&self) -> bool {

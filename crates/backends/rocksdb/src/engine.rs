@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rocksdb::{DB, DBRawIterator, FlushOptions, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 use stead_core::{Direction, Error, Result, Strength};
-use stead_embedded::{DirectoryLock, Engine, Keyspace, StoreDirectory, View, Visit, WriteSet};
+use stead_embedded::{
+    DirectoryLock, Engine, EngineConfig as _, Keyspace, StoreDirectory, View, Visit, WriteSet,
+};
 
 use crate::database::{Database, Parts};
 use crate::options::{Creation, Settings};
@@ -40,7 +42,7 @@ impl RocksDbEngine {
     }
 
     fn open_files(config: &RocksDbConfig) -> Result<Self> {
-        let directory = StoreDirectory::new(&config.path, "rocksdb", "state.rocksdb");
+        let directory = config.directory();
         let read_only = config.read_only;
         directory.prepare(!read_only)?;
         let lock = directory.lock(read_only)?;
@@ -199,6 +201,10 @@ impl Engine for RocksDbEngine {
             let enabled = db.enable_file_deletions().map_err(error::reading);
             read.and(enabled)
         })
+    }
+
+    fn hold(&self) -> Result<DirectoryLock> {
+        self.lock.as_ref().ok_or_else(Error::closed)?.hold()
     }
 
     fn close(mut self) -> Result<()> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use stead_core::{Error, Result};
 use stead_embedded::file_error;
 
-const FILE: &str = "SESSION";
+pub(crate) const FILE: &str = "SESSION";
 const DRAFT: &str = "SESSION.new";
 const CLOSED: &str = "stead rocksdb closed at ";
 const OPENED: &str = "stead rocksdb opened with ";

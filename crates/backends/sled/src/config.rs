@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use stead_core::{Error, Result, StoreUrl};
-use stead_embedded::{EmbeddedOptions, EngineConfig};
+use stead_embedded::{EmbeddedOptions, EngineConfig, StoreDirectory};
 
 use crate::SledEngine;
 
@@ -112,6 +112,14 @@ impl EngineConfig for SledConfig {
 
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn at(self, path: &Path) -> Self {
+        self.with_path(path)
+    }
+
+    fn directory(&self) -> StoreDirectory {
+        StoreDirectory::new(&self.path, "sled", "state.sled")
     }
 
     fn is_read_only(&self) -> bool {

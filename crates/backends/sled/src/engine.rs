@@ -223,6 +223,10 @@ impl Engine for SledEngine {
         self.view()?.verify()
     }
 
+    fn hold(&self) -> Result<DirectoryLock> {
+        self.lock.as_ref().ok_or_else(Error::closed)?.hold()
+    }
+
     fn close(mut self) -> Result<()> {
         self.release()
     }

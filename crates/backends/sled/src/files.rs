@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use stead_core::{Error, Result};
-use stead_embedded::StoreDirectory;
+use stead_embedded::{EngineConfig as _, StoreDirectory};
 
 use crate::SledConfig;
 use crate::error;
@@ -34,7 +34,7 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new(config: &SledConfig) -> Self {
-        let directory = StoreDirectory::new(&config.path, "sled", "state.sled");
+        let directory = config.directory();
         let data = directory.data();
         Files {
             directory,

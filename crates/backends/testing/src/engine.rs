@@ -29,8 +29,6 @@ pub trait TestedEngine: 'static {
     const NAME: &'static str;
     /// Its file or directory in the directory of a store.
     const DATA: &'static str;
-    /// The file in the directory of a store that says who has it open.
-    const LOCK: &'static str = "LOCK";
     /// Who may read beside whom.
     const READERS: Readers;
     /// Whether a store that was not closed is read as it is; otherwise it has to be opened for writing first.

@@ -31,6 +31,7 @@ mod image;
 mod opening;
 mod reading;
 mod run;
+mod staging;
 mod stores;
 mod subject;
 mod urls;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use crate::{TestedEngine, closing, directories, format, opening, reading, urls};
+use crate::{TestedEngine, closing, directories, format, opening, reading, staging, urls};
 
 /// One behaviour of an engine.
 pub(crate) struct Case {
@@ -67,6 +67,7 @@ pub fn files<E: TestedEngine>() -> ExitCode {
         ("directories", directories::cases::<E>()),
         ("reading", reading::cases::<E>()),
         ("closing", closing::cases::<E>()),
+        ("staging", staging::cases::<E>()),
         ("urls", urls::cases::<E>()),
         ("format", format::cases::<E>()),
     ];

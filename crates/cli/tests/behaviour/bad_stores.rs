@@ -62,7 +62,7 @@ fn a_store_that_another_process_has_open() {
             &[
                 "open elsewhere, in another process",
                 "locked_file=",
-                "state.redb",
+                "LOCK",
                 "hint: close it there",
             ],
         );

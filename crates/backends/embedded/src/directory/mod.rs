@@ -3,6 +3,7 @@
 mod error;
 mod foreign;
 mod lock;
+mod switch;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use stead_core::{Error, Result};
 
 pub use error::{file_error, locked_error};
 pub use lock::DirectoryLock;
+pub use switch::Previous;
 
 /// Says that the store is complete, and of which engine and layout it is.
 const MARKER_FILE: &str = "STEAD";

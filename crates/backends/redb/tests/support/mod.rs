@@ -42,7 +42,6 @@ impl TestedEngine for Redb {
 
     const NAME: &'static str = "redb";
     const DATA: &'static str = "state.redb";
-    const LOCK: &'static str = "state.redb";
     const READERS: Readers = Readers::Many;
     const VIEWS_ANSWER_FROM_MEMORY: bool = true;
     const BUFFERED: Strength = Strength::Volatile;
@@ -86,6 +85,10 @@ impl TestedEngine for Redb {
 
     fn fixture() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+    }
+
+    fn trim_fixture(store: &Path) {
+        fs::remove_file(store.join("LOCK")).unwrap();
     }
 
     fn records(store: &Path) -> Vec<Record> {
