@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 VERSION = 1
 MOST_SEALED_BYTES = 1 << 20
 MOST_CONTENT_BYTES = 256 << 20
+MOST_INDEX_BYTES = 4 << 20
 CHUNK_HEADER_BYTES = 16
 MOST_CHILDREN = 1024
 MOST_LEVELS = 8
@@ -133,8 +134,9 @@ def variant(**checks):
     return check
 
 
-def is_text(value):
-    return isinstance(value, str)
+def plain(most):
+    """Text that can be shown as it is: printable characters of ASCII, at least one and at most so many."""
+    return matching("[ -~]{1,%d}" % most)
 
 
 def parse_id(text):
@@ -152,6 +154,7 @@ def is_id(value):
 U64 = number(64)
 HASH = matching(r"[0-9a-f]{64}")
 HEX32 = matching(r"[0-9a-f]{32}")
+TAG = matching(r"[A-Za-z0-9._-]{1,64}")
 CHUNK = members(id=HASH, content=number(32), stored=number(32))
 REACH = variant(store=U64, partitions=members(chunk=CHUNK, highest=U64))
 ROOT = members(chunk=CHUNK, digest=HASH, level=number(8), records=U64)
@@ -162,8 +165,8 @@ MANIFEST = members(
     id=is_id,
     kind=one_of("full", "incremental", "differential"),
     taken_ms=U64,
-    tags=list_of(is_text),
-    source=members(backend=is_text, lineage=optional(HEX32)),
+    tags=lambda value: list_of(TAG)(value) and len(value) <= 32,
+    source=members(backend=plain(64), lineage=optional(HEX32)),
     parent=optional(members(id=is_id, record=HASH)),
     before=optional(HASH),
     after=HASH,
@@ -171,11 +174,11 @@ MANIFEST = members(
     upto=REACH,
     root=ROOT,
     counts=COUNTS,
-    forced=optional(is_text),
+    forced=optional(plain(256)),
 )
 ACTION = variant(
     backup=MANIFEST,
-    verified=members(id=is_id, depth=is_text),
+    verified=members(id=is_id, depth=plain(64)),
     prune=members(forgotten=list_of(is_id)),
     sweep=members(gone=list_of(members(first=U64, last=U64, record=HASH))),
 )
@@ -488,6 +491,8 @@ class Log:
             below = logged.of("backup") if logged and logged.digest == parent["record"] else None
             if below is None or below["id"] != parent["id"]:
                 raise Damaged(f"backup {parent['id']}, on which {this['id']} stands, is missing or another one")
+            if any(below["id"] in prune["forgotten"] for _, prune in self.all("prune")):
+                raise Damaged(f"backup {parent['id']}, on which {this['id']} stands, was forgotten")
             if this["before"] != below["after"] or this["from"] != below["upto"]:
                 raise Damaged(f"backup {this['id']} was made for another state than {parent['id']} gives")
             chain.append(below)
@@ -620,7 +625,8 @@ class Repository:
         """The content of a chunk that is as it was written."""
         id = named["id"]
         name = f"chunks/{id[:2]}/{id}"
-        if named["content"] > MOST_CONTENT_BYTES or named["stored"] > MOST_CONTENT_BYTES + CHUNK_HEADER_BYTES:
+        most = MOST_INDEX_BYTES if kind == INDEX else MOST_CONTENT_BYTES
+        if named["content"] > most or named["stored"] > MOST_CONTENT_BYTES + CHUNK_HEADER_BYTES:
             raise Damaged(f"{name} is said to be longer than any chunk")
         data = self.read(name, named["stored"])
         if data is None:

@@ -39,6 +39,16 @@ pub(crate) enum Kind {
     Partitions = 3,
 }
 
+impl Kind {
+    /// The longest content in bytes. A node with all its children, whose keys are the longest, has less than 3 MiB.
+    fn max_content_bytes(self) -> usize {
+        match self {
+            Kind::Records | Kind::Partitions => MAX_CONTENT_BYTES,
+            Kind::Index => 4 << 20,
+        }
+    }
+}
+
 /// A chunk as it is named elsewhere: enough to know what to expect before it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,13 +168,18 @@ pub(crate) fn decode(named: &ChunkRef, kind: Kind, bytes: &Bytes) -> Result<Byte
         || header[7] != 0
         || content_bytes != named.content
         || body_bytes as usize != body.len()
-        || wanted > MAX_CONTENT_BYTES
+        || wanted > kind.max_content_bytes()
     {
         return Err(malformed());
     }
     match header[6] {
         0 if body.len() == wanted => Ok(bytes.slice(HEADER_BYTES..)),
         1 => {
+            // A frame that says another length, or none, was not written here: nothing is allocated for it.
+            let framed = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
+            if framed != Some(u64::from(named.content)) {
+                return Err(malformed());
+            }
             let content = zstd::bulk::decompress(body, wanted).map_err(|cause| malformed().because(cause))?;
             if content.len() == wanted {
                 Ok(content.into())

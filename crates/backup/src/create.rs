@@ -9,6 +9,7 @@ use stead_core::{
     WatchSpec,
 };
 
+use crate::attempt::Attempt;
 use crate::chunk::Kind;
 use crate::lock::Lock;
 use crate::log::{Action, Log, Recorded};
@@ -16,6 +17,7 @@ use crate::manager::{BackupManager, BackupType, CreateOptions, Phase};
 use crate::manifest::{self, BackupId, BackupKind, Manifest, Parent, Reach, Source};
 use crate::metadata::BackupMetadata;
 use crate::records::{Payload, Record, Shape};
+use crate::repository::chunk_name;
 use crate::restore::check_whole;
 use crate::varint;
 use crate::writer::Writer;
@@ -60,18 +62,35 @@ impl BackupManager {
 
     async fn create_locked(&self, options: &CreateOptions) -> Result<BackupMetadata> {
         check_whole(&*self.store).await?;
-        let mut log = Log::read(&self.repository).await?;
+        let log = Log::read(&self.repository).await?;
+        let attempt = Attempt::new(&self.repository, !log.records.is_empty());
+        let created = self.create_attempt(options, log, &attempt).await;
+        if created.is_err() {
+            attempt.undo().await;
+        }
+        created
+    }
+
+    async fn create_attempt(
+        &self,
+        options: &CreateOptions,
+        mut log: Log,
+        attempt: &Arc<Attempt>,
+    ) -> Result<BackupMetadata> {
         let mut plan = plan(&log, &options.kind)?;
         let source = self.source().await?;
         if let Some(parent) = &plan.parent {
             check_lineage(&source, parent)?;
         }
-        let look = !log.records.is_empty();
+        if let Some(parent) = manifest_of(plan.parent.as_ref()) {
+            log.chain(&parent.id)?;
+            self.check_top(parent).await?;
+        }
         let taken_at = self.clock.now();
         let view = self.store.snapshot().await?;
         let mut taken = None;
         if let Some(parent) = manifest_of(plan.parent.as_ref()) {
-            match self.increment(&view, parent, look).await? {
+            match self.increment(&view, parent, attempt).await? {
                 Ok(increment) => taken = Some(increment),
                 Err(reason) => {
                     plan = Plan {
@@ -84,7 +103,7 @@ impl BackupManager {
         }
         let taken = match taken {
             Some(taken) => taken,
-            None => self.full(&view, look).await?,
+            None => self.full(&view, attempt).await?,
         };
         drop(view);
         let (root, counts) = taken.writer.finish().await?;
@@ -113,10 +132,28 @@ impl BackupManager {
             forced: plan.forced,
         };
         let action = Action::Backup(Box::new(manifest));
-        let recorded = log.append(&self.repository, &*self.clock, action).await?.clone();
+        let appended = log.append(&self.repository, &*self.clock, action).await.cloned();
+        if appended.is_ok() || log.may_have_next(&self.repository).await {
+            attempt.keep();
+        }
+        let recorded = appended?;
         let manifest =
             manifest_of(Some(&recorded)).ok_or_else(|| Error::internal("a backup is no backup"))?;
         Ok(BackupMetadata::new(manifest, &recorded, false))
+    }
+
+    /// That the top of a backup's tree is there: nothing is built upon a repository that was emptied.
+    async fn check_top(&self, manifest: &Manifest) -> Result<()> {
+        let top = &manifest.root.chunk;
+        let name = chunk_name(&top.id);
+        if self.repository.size_of(&name).await? == Some(u64::from(top.stored)) {
+            return Ok(());
+        }
+        Err(Error::corrupt(
+            "the backup to stand on lacks a chunk, or has a part of it only; verify the repository, and take a full backup",
+        )
+        .with("base", manifest.id)
+        .with("object", name))
     }
 
     async fn source(&self) -> Result<Source> {
@@ -132,8 +169,8 @@ impl BackupManager {
     }
 
     /// Everything that the snapshot holds.
-    async fn full(&self, view: &Arc<dyn Snapshot>, look: bool) -> Result<Taken> {
-        let mut writer = Writer::new(&self.repository, Shape::Full, look);
+    async fn full(&self, view: &Arc<dyn Snapshot>, attempt: &Arc<Attempt>) -> Result<Taken> {
+        let mut writer = Writer::new(&self.repository, Shape::Full, attempt);
         let total = self.store.stats().await?.entries;
         let mut walk = Walk::new(&**view, self.store.capabilities(), KeyRange::all())
             .without(HIDDEN)
@@ -195,7 +232,7 @@ impl BackupManager {
         &self,
         view: &Arc<dyn Snapshot>,
         parent: &Manifest,
-        look: bool,
+        attempt: &Arc<Attempt>,
     ) -> Result<std::result::Result<Taken, &'static str>> {
         let capabilities = self.store.capabilities();
         if !capabilities.watch {
@@ -216,7 +253,7 @@ impl BackupManager {
             Ok(changed) => changed,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut writer = Writer::new(&self.repository, Shape::Increment, look);
+        let mut writer = Writer::new(&self.repository, Shape::Increment, attempt);
         self.read_changed(&**view, changed, &mut writer).await?;
         Ok(Ok(Taken {
             writer,

@@ -70,7 +70,8 @@ impl Node {
     }
 
     pub(crate) fn records(&self) -> u64 {
-        self.children.iter().map(|child| child.records).sum()
+        let records = self.children.iter().map(|child| child.records);
+        records.fold(0, u64::saturating_add)
     }
 
     fn encode(&self) -> Vec<u8> {

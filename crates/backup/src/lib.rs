@@ -12,6 +12,7 @@
 //!
 //! The format is documented in `docs/src/formats/backup.md`.
 
+mod attempt;
 mod chunk;
 mod create;
 mod error;

@@ -11,17 +11,23 @@ mod s3_tests;
 mod transport;
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use stead_core::{Error, Result, StoreUrl, nearest};
+
+use crate::task::blocking;
 
 pub use directory::Leftovers;
 
 /// The schemes that a repository's URL may have, each with the feature that compiles it in.
 const SCHEMES: &[(&str, &str)] = &[("file", ""), ("s3", "s3"), ("azure", "azure"), ("gs", "gcs")];
+
+/// What the first object of every repository begins with.
+const MARK: &[u8; 25] = br#"{"format":"stead-backup","#;
 
 /// Whether a repository is to be made at a place or is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +98,34 @@ impl Location {
     #[must_use]
     pub fn object(&self, relative: &str) -> Path {
         self.root.parts().chain(Path::from(relative).parts()).collect()
+    }
+
+    /// The nearest place above this one that holds an object `name` which begins as a sealed one of a repository does: what
+    /// can be told with the rights that there are.
+    pub(crate) async fn within(&self, name: &str) -> Option<String> {
+        if let Some(local) = &self.local {
+            let mut above = local.ancestors().skip(1);
+            let found = above.find(|folder| {
+                let file = std::fs::File::open(folder.join(name));
+                let mut bytes = [0; MARK.len()];
+                file.is_ok_and(|mut file| file.read_exact(&mut bytes).is_ok() && bytes == *MARK)
+            });
+            return found.map(|folder| folder.display().to_string());
+        }
+        let parts: Vec<_> = self.root.parts().collect();
+        for length in (0..parts.len()).rev() {
+            let folder: Path = parts[..length].iter().cloned().collect();
+            let file: Path = parts[..length]
+                .iter()
+                .cloned()
+                .chain(Path::from(name).parts())
+                .collect();
+            let mark = self.store.get_range(&file, 0..MARK.len() as u64).await;
+            if mark.is_ok_and(|bytes| bytes[..] == MARK[..]) {
+                return Some(folder.to_string());
+            }
+        }
+        None
     }
 
     /// Makes the names in a folder of the repository, and the names of the folders above it, durable.
@@ -243,16 +277,6 @@ fn scheme(url: &str) -> Result<&'static str> {
         None => error,
     };
     Err(error.with("known_schemes", names.collect::<Vec<_>>().join(", ")))
-}
-
-/// Runs what blocks on a thread of tokio's for that, where there is one.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(work).await.unwrap_or_else(|error| {
-            Err(Error::unavailable("the runtime ended while it looked at a directory").because(error))
-        }),
-        Err(_) => work(),
-    }
 }
 
 #[cfg(test)]

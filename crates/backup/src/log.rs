@@ -4,14 +4,14 @@
 //! the hash of the record before, so that nothing in between can be taken away or put back. `HEAD` names the newest
 //! record, so that the end cannot be taken away either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use stead_core::{Clock, Error, Result};
 
 use crate::hash::Hash;
-use crate::manifest::{BackupId, Manifest};
+use crate::manifest::{BackupId, Manifest, is_plain};
 use crate::repository::Repository;
 use crate::sealed;
 
@@ -19,6 +19,10 @@ const HEAD: &str = "HEAD";
 const FOLDER: &str = "log";
 /// Records that are read at a time.
 const READ_AHEAD: usize = 16;
+/// The highest number of a record: its name has 12 digits.
+const MAX_SEQUENCE: u64 = 999_999_999_999;
+/// The longest word for how closely a backup was looked at, in bytes.
+const MAX_DEPTH_BYTES: usize = 64;
 
 /// A record of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +61,31 @@ pub(crate) struct Gone {
     pub(crate) record: Hash,
 }
 
-impl Gone {
-    pub(crate) fn holds(&self, sequence: u64) -> bool {
-        (self.first..=self.last).contains(&sequence)
+/// Whether a record was removed. `gone` is in order.
+pub(crate) fn is_gone(gone: &[Gone], sequence: u64) -> bool {
+    let above = gone.partition_point(|gone| gone.first <= sequence);
+    above > 0 && sequence <= gone[above - 1].last
+}
+
+fn is_sequence(sequence: u64) -> bool {
+    (1..=MAX_SEQUENCE).contains(&sequence)
+}
+
+impl LogRecord {
+    /// Whether it says what a record can say: that it is written in the right form is known.
+    fn is_sound(&self) -> bool {
+        is_sequence(self.sequence)
+            && match &self.action {
+                Action::Backup(manifest) => manifest.is_sound() && manifest.id.sequence() == self.sequence,
+                Action::Verified { depth, .. } => is_plain(depth, MAX_DEPTH_BYTES),
+                Action::Prune { .. } => true,
+                Action::Sweep { gone } => {
+                    let ordered = |pair: &[Gone]| pair[0].last + 1 < pair[1].first;
+                    gone.iter().all(|gone| 1 <= gone.first && gone.first <= gone.last)
+                        && gone.last().is_none_or(|gone| gone.last < self.sequence)
+                        && gone.windows(2).all(ordered)
+                }
+            }
     }
 }
 
@@ -81,6 +107,8 @@ pub(crate) struct Recorded {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     pub(crate) records: BTreeMap<u64, Recorded>,
+    /// The backups that were, and are gone or about to be.
+    forgotten: BTreeSet<BackupId>,
 }
 
 impl Log {
@@ -95,7 +123,8 @@ impl Log {
         let mut sequences = Vec::new();
         for object in repository.list(FOLDER).await? {
             let name = object.location.filename().unwrap_or_default();
-            let sequence = name.parse().ok().filter(|sequence| file_name(*sequence) == name);
+            let sequence = name.parse().ok();
+            let sequence = sequence.filter(|&sequence| is_sequence(sequence) && file_name(sequence) == name);
             let Some(sequence) = sequence else {
                 return Err(
                     Error::corrupt("a file in the log is none of its records; remove it")
@@ -113,13 +142,18 @@ impl Log {
             .buffer_unordered(READ_AHEAD);
         let mut log = Log {
             records: read.try_collect().await?,
+            forgotten: BTreeSet::new(),
         };
         // A sweep may have been killed before it had removed all that it announced.
-        let gone = log.gone();
-        log.records
-            .retain(|sequence, _| !gone.iter().any(|gone| gone.holds(*sequence)));
+        let gone = log.gone().to_vec();
+        log.records.retain(|sequence, _| !is_gone(&gone, *sequence));
         log.check_chain()?;
         log.check_head(head)?;
+        for recorded in log.records.values() {
+            if let Action::Prune { forgotten } = &recorded.record.action {
+                log.forgotten.extend(forgotten);
+            }
+        }
         Ok(log)
     }
 
@@ -133,9 +167,9 @@ impl Log {
                 None if *sequence == 1 => None,
                 _ => {
                     let first = before.map_or(1, |(last, _)| last + 1);
-                    let gap = gone
-                        .iter()
-                        .find(|gone| gone.first == first && gone.last == *sequence - 1);
+                    let gap = gone.binary_search_by_key(&first, |gone| gone.first).ok();
+                    let gap = gap.map(|index| gone[index]);
+                    let gap = gap.filter(|gap| gap.last + 1 == *sequence);
                     Some(gap.ok_or_else(|| missing(first))?.record)
                 }
             };
@@ -164,22 +198,27 @@ impl Log {
                 Error::corrupt("the newest record of the log is not the one that was written")
                     .with("object", name(head.sequence)),
             ),
-            None if self.gone().iter().any(|gone| gone.holds(head.sequence)) => Ok(()),
+            None if is_gone(self.gone(), head.sequence) => Ok(()),
             None => Err(missing(head.sequence)),
         }
     }
 
-    /// What was removed so far.
-    pub(crate) fn gone(&self) -> Vec<Gone> {
+    /// What was removed so far, in order.
+    pub(crate) fn gone(&self) -> &[Gone] {
         let newest = self
             .records
             .values()
             .rev()
             .find_map(|recorded| match &recorded.record.action {
-                Action::Sweep { gone } => Some(gone.clone()),
+                Action::Sweep { gone } => Some(gone.as_slice()),
                 _ => None,
             });
         newest.unwrap_or_default()
+    }
+
+    /// The backups that were, and are gone or about to be.
+    pub(crate) fn forgotten(&self) -> &BTreeSet<BackupId> {
+        &self.forgotten
     }
 
     /// The newest record.
@@ -196,7 +235,10 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// `Conflict` when another writer was first: the log is to be read again, and what was prepared may no longer hold.
+    /// - `Conflict` when another writer was first: the log is to be read again, and what was prepared may no longer hold;
+    /// - `Invalid` where the repository is not there any more, `Corrupt` where its newest record is not.
+    ///
+    /// The record may be there after another error: [`may_have_next`](Log::may_have_next) says.
     pub(crate) async fn append(
         &mut self,
         repository: &Repository,
@@ -211,7 +253,14 @@ impl Log {
             at_ms: clock.now().as_millis(),
             action,
         };
+        if !record.is_sound() {
+            return Err(Error::invalid(
+                "the log cannot take this: the name of the store's backend, or a word of whom it came from, is too long or \
+                 has other than printable characters of ASCII",
+            ));
+        }
         let (bytes, hash) = sealed::encode(&record)?;
+        futures_util::try_join!(repository.check_there(), self.check_newest(repository))?;
         let made = repository.put_new(&name(sequence), bytes.clone()).await?;
         // An object store whose answer got lost is asked again, and finds what is ours.
         if !made && repository.get_small(&name(sequence)).await? != Some(bytes) {
@@ -224,8 +273,47 @@ impl Log {
             sequence,
             record: hash,
         };
-        repository.put(HEAD, sealed::encode(&head)?.0).await?;
+        if let Err(error) = repository.put(HEAD, sealed::encode(&head)?.0).await {
+            take_back(repository, sequence).await;
+            return Err(error);
+        }
+        if let Action::Prune { forgotten } = &record.action {
+            self.forgotten.extend(forgotten);
+        }
         Ok(self.records.entry(sequence).or_insert(Recorded { record, hash }))
+    }
+}
+
+impl Log {
+    /// That what the next record follows is there still.
+    async fn check_newest(&self, repository: &Repository) -> Result<()> {
+        let Some(newest) = self.newest() else {
+            return Ok(());
+        };
+        let sequence = newest.record.sequence;
+        match read_record(repository, sequence).await? {
+            found if found.hash == newest.hash => Ok(()),
+            _ => Err(
+                Error::corrupt("the newest record of the log is another one than it was a moment ago")
+                    .with("object", name(sequence)),
+            ),
+        }
+    }
+
+    /// Whether the record that the next call of [`append`](Log::append) makes may be there, after one that failed.
+    pub(crate) async fn may_have_next(&self, repository: &Repository) -> bool {
+        let size = repository.size_of(&name(self.next_sequence())).await;
+        !matches!(size, Ok(None))
+    }
+}
+
+/// Removes a record whose head could not be written, unless it was: in a directory, where the lock keeps others from having
+/// seen it. What it says was not done then.
+async fn take_back(repository: &Repository, sequence: u64) {
+    let before = |head: &Option<Head>| head.as_ref().is_none_or(|head| head.sequence < sequence);
+    if repository.local_lock().is_some() && read_head(repository).await.is_ok_and(|head| before(&head)) {
+        // Where it stays it counts, and says what was done.
+        let _ = repository.remove(&name(sequence)).await;
     }
 }
 
@@ -244,16 +332,18 @@ async fn read_record(repository: &Repository, sequence: u64) -> Result<Recorded>
         .await?
         .ok_or_else(|| missing(sequence))?;
     let (record, hash) = sealed::decode::<LogRecord>(&bytes).map_err(|error| error.with("object", &name))?;
-    let named = match &record.action {
-        Action::Backup(manifest) => manifest.id.sequence() == sequence,
-        _ => true,
-    };
-    if record.sequence != sequence || record.repository != repository.id() || !named {
+    if record.sequence != sequence || record.repository != repository.id() {
         return Err(
             Error::corrupt("a record of the log is in another place than it was written to")
                 .with("object", &name)
                 .with("sequence", record.sequence),
         );
+    }
+    if !record.is_sound() {
+        return Err(Error::corrupt(
+            "a record of the log says what none can say: it was not written by this program",
+        )
+        .with("object", &name));
     }
     Ok(Recorded { record, hash })
 }

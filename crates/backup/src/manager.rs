@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stead_core::{Backend, Clock, Error, Random, Result, SystemClock, SystemRandom};
 
-use crate::manifest::BackupId;
+use crate::manifest::{BackupId, MAX_TAGS, is_tag};
 use crate::metadata::BackupMetadata;
 use crate::repository::Repository;
 
@@ -35,11 +35,6 @@ pub struct CreateOptions {
     pub tags: Vec<String>,
 }
 
-/// The most tags of a backup.
-const MAX_TAGS: usize = 32;
-/// The longest tag in bytes.
-const MAX_TAG_BYTES: usize = 64;
-
 impl CreateOptions {
     /// A backup of `kind` without tags.
     #[must_use]
@@ -57,15 +52,13 @@ impl CreateOptions {
         self
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.tags.len() > MAX_TAGS {
             return Err(Error::invalid("a backup has more tags than the limit")
                 .with("tags", self.tags.len())
                 .with("limit", MAX_TAGS));
         }
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let wrong = |tag: &&String| tag.is_empty() || tag.len() > MAX_TAG_BYTES || !tag.bytes().all(allowed);
-        match self.tags.iter().find(wrong) {
+        match self.tags.iter().find(|tag| !is_tag(tag)) {
             Some(tag) => Err(
                 Error::invalid("a tag has 1 to 64 letters, digits, `-`, `_` and `.`")
                     .with("tag", tag.escape_debug()),
@@ -216,15 +209,21 @@ impl BackupManager {
     /// Dropping the future leaves no backup, unless it was being published.
     pub async fn create(&self, options: &CreateOptions) -> Result<BackupMetadata> {
         options.check()?;
-        if !self.store.capabilities().snapshots {
-            return Err(Error::unsupported(
-                "the store has no snapshots, so there is no one instant to back up",
-            )
-            .with("backend", self.store.capabilities().name));
-        }
+        self.check_store()?;
         Box::pin(self.create_inner(options))
             .await
             .map_err(|error| error.during("backup"))
+    }
+
+    /// That there can be backups of the store.
+    pub(crate) fn check_store(&self) -> Result<()> {
+        if self.store.capabilities().snapshots {
+            return Ok(());
+        }
+        Err(
+            Error::unsupported("the store has no snapshots, so there is no one instant to back up")
+                .with("backend", self.store.capabilities().name),
+        )
     }
 
     pub(crate) fn report(&self, phase: Phase, done: u64, total: u64) {

@@ -196,9 +196,50 @@ pub(crate) struct Manifest {
     pub(crate) forced: Option<String>,
 }
 
+/// The most tags of a backup.
+pub(crate) const MAX_TAGS: usize = 32;
+/// The longest tag in bytes.
+pub(crate) const MAX_TAG_BYTES: usize = 64;
+/// The longest name of a backend in bytes.
+const MAX_BACKEND_BYTES: usize = 64;
+/// The longest reason for a full backup in bytes.
+const MAX_FORCED_BYTES: usize = 256;
+
+/// Whether `tag` is one: 1 to 64 letters, digits, `-`, `_` and `.`.
+pub(crate) fn is_tag(tag: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=MAX_TAG_BYTES).contains(&tag.len()) && tag.bytes().all(allowed)
+}
+
+/// Whether `text` can be shown as it is, and is no longer than `most` bytes: what a repository says goes to terminals.
+pub(crate) fn is_plain(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// Whether `text` is 32 lower-case hexadecimal digits.
+pub(crate) fn is_lineage(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Manifest {
     pub(crate) fn taken(&self) -> Timestamp {
         Timestamp::from_millis(self.taken_ms)
+    }
+
+    /// Whether its members can be what they are beside one another: what holds of one manifest alone.
+    pub(crate) fn is_sound(&self) -> bool {
+        let full = self.kind == BackupKind::Full;
+        self.tags.len() <= MAX_TAGS
+            && self.tags.iter().all(|tag| is_tag(tag))
+            && is_plain(&self.source.backend, MAX_BACKEND_BYTES)
+            && self.source.lineage.as_deref().is_none_or(is_lineage)
+            && self.parent.is_none() == full
+            && self.before.is_none() == full
+            && self.from.is_none() == full
+            && self
+                .forced
+                .as_deref()
+                .is_none_or(|forced| full && is_plain(forced, MAX_FORCED_BYTES))
     }
 }
 

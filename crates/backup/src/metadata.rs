@@ -65,27 +65,14 @@ impl BackupMetadata {
 impl Log {
     /// The backups that were not forgotten, in the order in which they were made.
     pub(crate) fn backups(&self) -> impl DoubleEndedIterator<Item = (&Recorded, &Manifest)> {
-        let forgotten = self.forgotten();
         self.records
             .values()
             .filter_map(move |recorded| match &recorded.record.action {
-                Action::Backup(manifest) if !forgotten.contains(&manifest.id) => {
+                Action::Backup(manifest) if !self.forgotten().contains(&manifest.id) => {
                     Some((recorded, &**manifest))
                 }
                 _ => None,
             })
-    }
-
-    /// The backups that were, and are gone or about to be.
-    pub(crate) fn forgotten(&self) -> BTreeSet<BackupId> {
-        let pruned = self
-            .records
-            .values()
-            .filter_map(|recorded| match &recorded.record.action {
-                Action::Prune { forgotten } => Some(forgotten),
-                _ => None,
-            });
-        pruned.flatten().copied().collect()
     }
 
     /// The backups that were verified, all their bytes at least.
@@ -106,10 +93,18 @@ impl Log {
     ///
     /// `Invalid` where there is none of this id.
     pub(crate) fn backup(&self, id: &BackupId) -> Result<(&Recorded, &Manifest)> {
-        let mut backups = self.backups();
-        backups.find(|(_, manifest)| manifest.id == *id).ok_or_else(|| {
-            Error::invalid("there is no backup of this id; `list` shows those that there are").with("id", id)
-        })
+        let found = self.records.get(&id.sequence());
+        match found.map(|recorded| (recorded, &recorded.record.action)) {
+            Some((recorded, Action::Backup(manifest)))
+                if manifest.id == *id && !self.forgotten().contains(id) =>
+            {
+                Ok((recorded, manifest))
+            }
+            _ => Err(
+                Error::invalid("there is no backup of this id; `list` shows those that there are")
+                    .with("id", id),
+            ),
+        }
     }
 
     /// A backup and those that it stands on, the full one first.
@@ -121,43 +116,50 @@ impl Log {
         let (_, newest) = self.backup(id)?;
         let mut chain = vec![newest];
         let mut this = newest;
-        while let Some(parent) = &this.parent {
-            let broken = |what: &'static str| {
-                Error::corrupt(what)
-                    .with("backup", this.id)
-                    .with("base", parent.id)
-            };
-            let recorded = self.records.get(&parent.id.sequence());
-            let Some(recorded) = recorded.filter(|recorded| recorded.hash == parent.record) else {
-                return Err(broken(
-                    "the backup that this one stands on is missing, or another one",
-                ));
-            };
-            let Action::Backup(below) = &recorded.record.action else {
-                return Err(broken("what the backup stands on is no backup"));
-            };
-            // A base is always older, so there is no way round in a circle.
-            if below.id != parent.id || parent.id >= this.id {
-                return Err(broken("the backup stands on one that is not older"));
-            }
-            let fits = this.before == Some(below.after)
-                && this.from.as_ref() == Some(&below.upto)
-                && this.kind != BackupKind::Full;
-            if !fits {
-                return Err(broken(
-                    "the backup was made for another state than its base gives",
-                ));
-            }
+        while let Some(below) = self.base(this)? {
             chain.push(below);
             this = below;
         }
-        if this.kind != BackupKind::Full || this.before.is_some() {
-            return Err(
-                Error::corrupt("the first backup of a chain is not a full one").with("backup", this.id)
-            );
-        }
         chain.reverse();
         Ok(chain)
+    }
+
+    /// The backup that one stands on; nothing for a full one.
+    ///
+    /// # Errors
+    ///
+    /// As [`chain`](Log::chain), for this one link.
+    pub(crate) fn base(&self, this: &Manifest) -> Result<Option<&Manifest>> {
+        let Some(parent) = &this.parent else {
+            return Ok(None);
+        };
+        let broken = |what: &'static str| {
+            Error::corrupt(what)
+                .with("backup", this.id)
+                .with("base", parent.id)
+        };
+        let recorded = self.records.get(&parent.id.sequence());
+        let Some(recorded) = recorded.filter(|recorded| recorded.hash == parent.record) else {
+            return Err(broken(
+                "the backup that this one stands on is missing, or another one",
+            ));
+        };
+        let Action::Backup(below) = &recorded.record.action else {
+            return Err(broken("what the backup stands on is no backup"));
+        };
+        // A base is always older, so there is no way round in a circle.
+        if below.id != parent.id || parent.id >= this.id {
+            return Err(broken("the backup stands on one that is not older"));
+        }
+        if self.forgotten().contains(&below.id) {
+            return Err(broken("the backup stands on one that was forgotten"));
+        }
+        if this.before != Some(below.after) || this.from.as_ref() != Some(&below.upto) {
+            return Err(broken(
+                "the backup was made for another state than its base gives",
+            ));
+        }
+        Ok(Some(below))
     }
 }
 

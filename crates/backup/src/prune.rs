@@ -14,7 +14,7 @@ use stead_core::{Clock, Result, Timestamp};
 
 use crate::hash::Hash;
 use crate::lock::Lock;
-use crate::log::{Action, Gone, Log};
+use crate::log::{Action, Gone, Log, is_gone};
 use crate::manager::{BackupManager, Observer, Phase, Progress};
 use crate::manifest::{BackupId, BackupKind, Manifest};
 use crate::repository::{Repository, chunk_name};
@@ -276,7 +276,7 @@ impl Log {
     /// What is gone from the log once `backups` are, and whether that is more than before: their records, what is noted of
     /// them, and the records of prunes and sweeps that say nothing any more.
     fn without(&self, backups: &BTreeSet<BackupId>) -> (Vec<Gone>, bool) {
-        let mut gone: BTreeMap<u64, Gone> = self.gone().into_iter().map(|gone| (gone.first, gone)).collect();
+        let mut gone: BTreeMap<u64, Gone> = self.gone().iter().map(|gone| (gone.first, *gone)).collect();
         let mut news = false;
         for (sequence, recorded) in &self.records {
             let goes = match &recorded.record.action {
@@ -323,7 +323,7 @@ impl Log {
         for object in repository.list("log").await? {
             let name = object.location.filename().unwrap_or_default();
             let sequence = name.parse().ok();
-            if sequence.is_some_and(|sequence| gone.iter().any(|gone| gone.holds(sequence))) {
+            if sequence.is_some_and(|sequence| is_gone(gone, sequence)) {
                 repository.remove(&format!("log/{name}")).await?;
             }
         }

@@ -18,14 +18,17 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOpt
 use serde::{Deserialize, Serialize};
 use stead_core::{Clock, Error, Random, Result};
 
-use crate::chunk::{self, Chunk, ChunkRef, Kind};
+use crate::chunk::{self, ChunkRef, Kind};
 use crate::hash::Hash;
 use crate::location::{Location, Purpose, open_location};
+use crate::manifest::is_lineage;
 use crate::task::blocking;
 use crate::{error, sealed};
 
 const FORMAT: &str = "FORMAT";
 const NAME: &str = "stead-backup";
+const HASH: &str = "sha256";
+const COMPRESSION: &str = "zstd";
 /// The newest version of the format, which is written; older ones are read.
 const VERSION: u32 = 1;
 
@@ -63,7 +66,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// - `Invalid` for a malformed URL, a place that holds something, and a file where a directory is wanted;
+    /// - `Invalid` for a malformed URL, a place that holds something or lies within another repository, and a file where a
+    ///   directory is wanted;
     /// - `Unsupported` for a scheme whose feature is not compiled in;
     /// - else what the place reports, with its name.
     pub async fn init(url: &str, clock: &dyn Clock, random: &dyn Random) -> Result<Self> {
@@ -73,8 +77,20 @@ impl Repository {
             .map_err(|error| error.during("init"))
     }
 
-    pub(crate) async fn init_at(location: Location, clock: &dyn Clock, random: &dyn Random) -> Result<Self> {
+    /// As [`init`](Repository::init), at a place that was opened: in any object store.
+    ///
+    /// # Errors
+    ///
+    /// As [`init`](Repository::init).
+    pub async fn init_at(location: Location, clock: &dyn Clock, random: &dyn Random) -> Result<Self> {
         let id = format!("{:032x}", random.next_u128());
+        if let Some(around) = location.within(FORMAT).await {
+            return Err(Error::invalid(
+                "the place lies within another repository, which would be damaged by it; name one outside of that",
+            )
+            .with("repository", location.name())
+            .with("within", around));
+        }
         let repository = Repository(Arc::new(Inner {
             location,
             id: id.clone(),
@@ -93,8 +109,8 @@ impl Repository {
             version: VERSION,
             repository: id,
             created_ms: clock.now().as_millis(),
-            hash: "sha256".to_owned(),
-            compression: "zstd".to_owned(),
+            hash: HASH.to_owned(),
+            compression: COMPRESSION.to_owned(),
         })?;
         match repository.put_new(FORMAT, bytes).await? {
             true => Ok(repository),
@@ -119,7 +135,28 @@ impl Repository {
             .map_err(|error| error.during("open"))
     }
 
-    pub(crate) async fn open_at(location: Location) -> Result<Self> {
+    /// As [`open`](Repository::open), at a place that was opened: in any object store.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    ///
+    /// use object_store::memory::InMemory;
+    /// use stead_backup::{Location, Repository};
+    /// use stead_core::{SystemClock, SystemRandom};
+    ///
+    /// let location = Location::new(Arc::new(InMemory::new()), "repo".into(), "a repository in memory");
+    /// let made = Repository::init_at(location.clone(), &SystemClock, &SystemRandom).await?;
+    /// let found = Repository::open_at(location).await?;
+    /// assert_eq!(found.id(), made.id());
+    /// # Ok::<(), stead_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Repository::open).
+    pub async fn open_at(location: Location) -> Result<Self> {
         let mut repository = Inner {
             location,
             id: String::new(),
@@ -161,7 +198,12 @@ impl Repository {
         }
         let at = |error: Error| error.with("repository", self.name()).with("file", FORMAT);
         let (format, _) = decoded.map_err(at)?;
-        if format.format != NAME || format.version != VERSION {
+        let known = format.format == NAME
+            && format.version == VERSION
+            && is_lineage(&format.repository)
+            && format.hash == HASH
+            && format.compression == COMPRESSION;
+        if !known {
             return Err(at(Error::corrupt("this is no repository of backups")));
         }
         Ok(Some(format))
@@ -254,22 +296,49 @@ impl Repository {
         }
     }
 
-    /// Writes a chunk unless there is one of its name and length. Whether it was written.
-    pub(crate) async fn put_chunk(&self, chunk: Chunk, look: bool) -> Result<bool> {
-        let name = chunk_name(&chunk.named.id);
-        if look {
-            match self.objects().head(&self.path(&name)).await {
-                Ok(meta) if meta.size == u64::from(chunk.named.stored) => return Ok(false),
-                Ok(_) => {
-                    // A torn one: what it should be is at hand.
-                    self.put(&name, chunk.bytes).await?;
-                    return Ok(true);
-                }
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(cause) => return Err(self.failed(cause)),
-            }
+    /// The length of an object, unless there is none.
+    pub(crate) async fn size_of(&self, name: &str) -> Result<Option<u64>> {
+        match self.objects().head(&self.path(name)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(cause) => Err(self.failed(cause)),
         }
-        self.put_new(&name, chunk.bytes).await
+    }
+
+    /// Whether an object of this length has these bytes, which is only looked at in a directory.
+    pub(crate) async fn holds(&self, name: &str, bytes: &Bytes) -> Result<bool> {
+        if self.0.location.local().is_none() {
+            return Ok(true);
+        }
+        let found = self.get(name, bytes.len() as u64).await?;
+        Ok(found.is_some_and(|found| found == *bytes))
+    }
+
+    /// That the directory of the repository is there still. Of a bucket nothing is asked.
+    pub(crate) fn check_directory(&self) -> Result<()> {
+        match self.local_lock() {
+            Some(path) if !path.exists() => Err(self.gone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// That the repository is there still, and the same.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where it is not; else what the place reports.
+    pub(crate) async fn check_there(&self) -> Result<()> {
+        match self.read_format().await? {
+            Some(format) if format.repository == self.0.id => Ok(()),
+            _ => Err(self.gone()),
+        }
+    }
+
+    fn gone(&self) -> Error {
+        Error::invalid(
+            "the repository is not there any more: it was removed, or replaced by another, meanwhile",
+        )
+        .with("repository", self.name())
     }
 
     /// The content of a chunk, compared with its name.
@@ -288,6 +357,11 @@ impl Repository {
     pub(crate) async fn chunk_bytes(&self, named: &ChunkRef) -> Result<Bytes> {
         let found = self.get(&chunk_name(&named.id), chunk::MAX_BYTES as u64).await?;
         found.ok_or_else(|| Error::corrupt("a chunk is missing from the repository").with("chunk", named.id))
+    }
+
+    /// A chunk that no backup names, as it is stored, unless it is gone.
+    pub(crate) async fn unused_bytes(&self, id: &Hash) -> Result<Option<Bytes>> {
+        self.get(&chunk_name(id), chunk::MAX_BYTES as u64).await
     }
 
     fn failed(&self, cause: object_store::Error) -> Error {

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use stead_core::{Error, ErrorKind, Result};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// A task of the runtime. Ends when it is dropped.
@@ -25,11 +26,14 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// Runs what takes milliseconds, or blocks, on a thread for that.
+/// Runs what takes milliseconds, or blocks, on a thread for that; where there is no runtime, on the caller's.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+    match Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(panicked)?,
+        Err(_) => work(),
+    }
 }
 
 fn panicked(cause: tokio::task::JoinError) -> Error {

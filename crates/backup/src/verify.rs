@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use stead_core::{Backend, Clock, Error, KeyRange, Partition, Result};
 
 use crate::chunk::{ChunkRef, Kind};
@@ -16,6 +17,7 @@ use crate::merge::shape_of;
 use crate::reader::{Reader, read_node};
 use crate::repository::{Repository, chunk_name};
 use crate::restore::{Deadlines, RestoreOptions, RestorePoint};
+use crate::task::blocking;
 use crate::varint;
 
 /// How closely to look.
@@ -109,14 +111,15 @@ impl Repository {
     }
 
     async fn verify_inner(&self, options: &VerifyOptions) -> Result<VerifyReport> {
-        let sizes = self.chunk_sizes().await?;
+        let mut sizes = self.chunk_sizes().await?;
         let log = Log::read(self).await?;
         let mut needed = BTreeMap::new();
         let mut report = VerifyReport::default();
         let all: Vec<&Manifest> = log.backups().map(|(_, manifest)| manifest).collect();
-        let total = all.iter().map(|manifest| manifest.counts.chunks).sum();
+        let total = chunks_in(&all);
         for manifest in &all {
-            log.chain(&manifest.id)?;
+            // With the link of each, all chains hold: those that are stood on are backups of the log as well.
+            log.base(manifest)?;
             let mut own = BTreeMap::new();
             let at = |error: Error| error.with("backup", manifest.id);
             self.chunks_of(manifest, &mut own).await.map_err(at)?;
@@ -146,12 +149,9 @@ impl Repository {
                 }
             }
         }
-        for (id, size) in &sizes {
-            if !needed.contains_key(id) {
-                report.unused_chunks += 1;
-                report.unused_bytes += size;
-            }
-        }
+        sizes.retain(|id, _| !needed.contains_key(id));
+        report.unused_chunks = sizes.len() as u64;
+        report.unused_bytes = sizes.values().sum();
         if options.depth >= VerifyDepth::Bytes {
             let mut done = 0;
             for manifest in &all {
@@ -162,8 +162,26 @@ impl Repository {
                 .await
                 .map_err(|error| error.with("backup", manifest.id))?;
             }
+            for id in sizes.keys() {
+                self.verify_unused(id).await?;
+            }
         }
         Ok(report)
+    }
+
+    /// That a chunk which no backup needs is what its name says: a later backup may have the same, and find it there.
+    async fn verify_unused(&self, id: &Hash) -> Result<()> {
+        let Some(bytes) = self.unused_bytes(id).await? else {
+            // A sweep was faster.
+            return Ok(());
+        };
+        match hash_of(bytes).await? {
+            hash if hash == *id => Ok(()),
+            _ => Err(Error::corrupt(
+                "a chunk is damaged: its hash is not its name; no backup needs it, so remove it",
+            )
+            .with("object", chunk_name(id))),
+        }
     }
 
     /// Reads all bytes of some backups. A trial restore, or a restore, stands on this.
@@ -172,7 +190,7 @@ impl Repository {
         chain: &[&Manifest],
         report: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<()> {
-        let total = chain.iter().map(|manifest| manifest.counts.chunks).sum();
+        let total = chunks_in(chain);
         let mut done = 0;
         for manifest in chain {
             let read = self
@@ -219,8 +237,8 @@ impl Repository {
         }
         let counts = &manifest.counts;
         let right = records == manifest.root.records
-            && records == counts.entries + removals
-            && removals == counts.deleted + counts.expired
+            && counts.entries.checked_add(removals) == Some(records)
+            && counts.deleted.checked_add(counts.expired) == Some(removals)
             && logical_bytes == counts.logical_bytes
             && (removals == 0 || manifest.kind != BackupKind::Full);
         if !right {
@@ -325,6 +343,17 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// For those who are told how far it is: what the log says was not compared yet.
+fn chunks_in(backups: &[&Manifest]) -> u64 {
+    let chunks = backups.iter().map(|manifest| manifest.counts.chunks);
+    chunks.fold(0, u64::saturating_add)
+}
+
+/// Of what may be long.
+async fn hash_of(bytes: Bytes) -> Result<Hash> {
+    blocking(move || Ok(Hash::of(&bytes))).await
 }
 
 #[cold]

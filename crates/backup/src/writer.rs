@@ -1,9 +1,11 @@
 //! Writing the chunks of a backup: records go in, in the order of their keys, and the top of their tree comes out.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use stead_core::Result;
 
+use crate::attempt::Attempt;
 use crate::chunk::{Chunk, ChunkRef, Kind};
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
@@ -21,8 +23,7 @@ const AT_A_TIME: usize = 4;
 pub(crate) struct Writer {
     repository: Repository,
     shape: Shape,
-    /// Whether chunks may be there already.
-    look: bool,
+    attempt: Arc<Attempt>,
     cutter: Cutter,
     block: Vec<Record>,
     /// Chunks on their way.
@@ -39,11 +40,11 @@ struct Written {
 }
 
 impl Writer {
-    pub(crate) fn new(repository: &Repository, shape: Shape, look: bool) -> Self {
+    pub(crate) fn new(repository: &Repository, shape: Shape, attempt: &Arc<Attempt>) -> Self {
         Writer {
             repository: repository.clone(),
             shape,
-            look,
+            attempt: Arc::clone(attempt),
             cutter: Cutter::default(),
             block: Vec::new(),
             jobs: VecDeque::new(),
@@ -77,10 +78,10 @@ impl Writer {
         if self.jobs.len() >= AT_A_TIME {
             self.take_first().await?;
         }
-        let (repository, shape, look) = (self.repository.clone(), self.shape, self.look);
+        let (attempt, shape) = (Arc::clone(&self.attempt), self.shape);
         self.jobs.push_back(Task::spawn(async move {
             let (chunk, child) = blocking(move || encode(&block, shape)).await?;
-            let new = repository.put_chunk(chunk, look).await?;
+            let new = attempt.put(chunk).await?;
             Ok(Written { child, new })
         }));
         Ok(())
@@ -90,7 +91,16 @@ impl Writer {
         let Some(job) = self.jobs.pop_front() else {
             return Ok(());
         };
-        let written = job.join().await?;
+        let written = match job.join().await {
+            Ok(written) => written,
+            Err(error) => {
+                // What is on its way shall be there or not when the attempt is taken back.
+                while let Some(job) = self.jobs.pop_front() {
+                    let _ = job.join().await;
+                }
+                return Err(error);
+            }
+        };
         self.count(&written.child.chunk, written.new);
         for chunk in self.tree.push(written.child)? {
             self.put(chunk).await?;
@@ -100,7 +110,7 @@ impl Writer {
 
     async fn put(&mut self, chunk: Chunk) -> Result<()> {
         let named = chunk.named;
-        let new = self.repository.put_chunk(chunk, self.look).await?;
+        let new = self.attempt.put(chunk).await?;
         self.count(&named, new);
         Ok(())
     }

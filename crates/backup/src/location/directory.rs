@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use object_store::local::LocalFileSystem;
 use stead_core::{Error, Result, StoreUrl, Timestamp};
 
-use super::{Location, Purpose, blocking};
+use super::{Location, Purpose};
 use crate::error;
+use crate::task::blocking;
 
 /// How deep below a repository leftovers are looked for. Its own files lie three folders deep.
 const DEEPEST: usize = 8;
