@@ -14,6 +14,7 @@
 
 mod attempt;
 mod chunk;
+mod coordinator;
 mod create;
 mod error;
 mod hash;
@@ -37,6 +38,11 @@ mod varint;
 mod verify;
 mod writer;
 
+pub use coordinator::{
+    CheckpointAnswer, CheckpointCoordinator, CheckpointEvent, CheckpointObserver, CheckpointOptions,
+    CheckpointRetention, CheckpointStats, CronExpression, FullReason, LatestReport, PassedOver, Schedule,
+    TrialOptions, TrialReport, TrialStore,
+};
 pub use hash::Hash;
 pub use location::{Leftovers, Location, Purpose, open_location, open_location_with};
 pub use manager::{BackupManager, BackupType, CreateOptions, Observer, Phase, Progress};

@@ -13,5 +13,6 @@ mod tests;
 
 pub use age::Pauses;
 pub use plan::{Candidate, Decision, RetentionPlan, plan_retention};
+pub(crate) use policy::in_utc;
 pub use policy::{Keep, RetentionPolicy};
 pub use reason::Reason;

@@ -16,6 +16,11 @@ impl<T: Send + 'static> Task<T> {
 
     /// Waits for the result.
     pub(crate) async fn join(mut self) -> Result<T> {
+        self.wait().await
+    }
+
+    /// Waits for the result, once. Giving up leaves the task.
+    pub(crate) async fn wait(&mut self) -> Result<T> {
         (&mut self.0).await.map_err(panicked)?
     }
 }

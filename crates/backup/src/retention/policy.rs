@@ -222,7 +222,7 @@ fn week(time: DateTime) -> String {
 }
 
 /// A time beyond the calendar's last is that one.
-fn in_utc(time: Timestamp) -> DateTime {
+pub(crate) fn in_utc(time: Timestamp) -> DateTime {
     let time = i64::try_from(time.as_millis())
         .ok()
         .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
