@@ -1,6 +1,7 @@
 //! What is stored under a key.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use triomphe::ThinArc;
 
@@ -16,12 +17,25 @@ pub struct Entry(ThinArc<Header, u8>);
 /// As long as entries of usual size.
 static ZEROS: [u8; 512] = [0; 512];
 
-#[derive(Clone, Copy)]
 struct Header {
     revision: Revision,
     /// `Timestamp::MAX` for none.
     deadline: Timestamp,
-    prefix_len: usize,
+    prefix_len: u32,
+    /// Beside a length of four bytes it costs no room.
+    hint: AtomicU32,
+}
+
+impl Header {
+    #[inline]
+    fn new(prefix_len: u32, revision: Revision, deadline: Option<Timestamp>) -> Self {
+        Header {
+            revision,
+            deadline: deadline.unwrap_or(Timestamp::MAX),
+            prefix_len,
+            hint: AtomicU32::new(0),
+        }
+    }
 }
 
 impl Entry {
@@ -29,23 +43,20 @@ impl Entry {
     #[must_use]
     #[inline]
     pub fn new(value: &[u8], revision: Revision, deadline: Option<Timestamp>) -> Self {
-        let header = Header {
-            revision,
-            deadline: deadline.unwrap_or(Timestamp::MAX),
-            prefix_len: 0,
-        };
+        let header = Header::new(0, revision, deadline);
         Entry(ThinArc::from_header_and_slice(header, value))
     }
 
     /// An entry whose allocation starts with `prefix`, for backends that keep the key beside the value.
+    ///
+    /// # Panics
+    ///
+    /// When `prefix` is longer than 32 bits can count.
     #[must_use]
     #[inline]
     pub fn with_prefix(prefix: &[u8], value: &[u8], revision: Revision, deadline: Option<Timestamp>) -> Self {
-        let header = Header {
-            revision,
-            deadline: deadline.unwrap_or(Timestamp::MAX),
-            prefix_len: prefix.len(),
-        };
+        let prefix_len = u32::try_from(prefix.len()).expect("a prefix is a key or the like");
+        let header = Header::new(prefix_len, revision, deadline);
         let len = prefix.len() + value.len();
         let Some(zeros) = ZEROS.get(..len) else {
             return Entry(ThinArc::from_header_and_slice(header, &[prefix, value].concat()));
@@ -67,14 +78,19 @@ impl Entry {
     #[must_use]
     #[inline]
     pub fn value(&self) -> &[u8] {
-        &self.0.slice[self.0.header.header.prefix_len..]
+        &self.0.slice[self.prefix_len()..]
     }
 
     /// The bytes that the backend keeps in front of the value.
     #[must_use]
     #[inline]
     pub fn prefix(&self) -> &[u8] {
-        &self.0.slice[..self.0.header.header.prefix_len]
+        &self.0.slice[..self.prefix_len()]
+    }
+
+    #[inline]
+    fn prefix_len(&self) -> usize {
+        self.0.header.header.prefix_len as usize
     }
 
     /// The revision of the batch that wrote this entry.
@@ -90,6 +106,20 @@ impl Entry {
     pub fn deadline(&self) -> Option<Timestamp> {
         let deadline = self.0.header.header.deadline;
         (deadline != Timestamp::MAX).then_some(deadline)
+    }
+
+    /// What the backend last noted of the entry with [`set_hint`](Entry::set_hint); 0 before.
+    #[must_use]
+    #[inline]
+    pub fn hint(&self) -> u32 {
+        self.0.header.header.hint.load(Ordering::Relaxed)
+    }
+
+    /// Notes a number with the entry and all its clones, such as where in an index it stands. Nothing orders it with
+    /// anything else: who reads it has to look whether it is right.
+    #[inline]
+    pub fn set_hint(&self, hint: u32) {
+        self.0.header.header.hint.store(hint, Ordering::Relaxed);
     }
 
     /// Whether two entries are the very same allocation.
@@ -119,5 +149,26 @@ impl fmt::Debug for Entry {
             .field("deadline", &self.deadline())
             .field("value_bytes", &self.value().len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hint_belongs_to_the_entry_and_its_clones_and_is_no_part_of_what_is_stored() {
+        let entry = Entry::with_prefix(b"key", b"value", Revision::new(7), None);
+        let (clone, other) = (entry.clone(), Entry::new(b"value", Revision::new(7), None));
+        assert_eq!(entry.hint(), 0);
+        entry.set_hint(u32::MAX);
+        assert_eq!((clone.hint(), other.hint()), (u32::MAX, 0));
+        assert_eq!((entry.prefix(), entry.value()), (&b"key"[..], &b"value"[..]));
+        assert!(entry == other);
+    }
+
+    #[test]
+    fn hint_takes_no_room() {
+        assert_eq!(size_of::<Header>(), 3 * size_of::<u64>());
     }
 }

@@ -4,6 +4,7 @@
 mod commit;
 mod log;
 mod options;
+mod path;
 mod read;
 mod shards;
 mod slots;

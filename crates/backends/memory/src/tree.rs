@@ -13,16 +13,20 @@ use std::sync::Arc;
 use stead_core::Entry;
 use triomphe::Arc as NodeArc;
 
+use crate::path::Path;
 use crate::slots::Slots;
 
-/// The most slots of a node. Half of it, about, is used by random inserts to two thirds and by ascending ones to all.
-const MAX: usize = 64;
+/// The most slots of a node, a power of two because of [`Path`]. Random inserts fill about two thirds of them, ascending
+/// ones all.
+pub(crate) const MAX: usize = 64;
 /// A node below this is merged with a neighbour if both fit into one.
 const MIN: usize = 16;
 
 #[derive(Clone)]
 pub(crate) struct Tree {
     root: NodeArc<Node>,
+    /// How many nodes are above each leaf.
+    height: u32,
 }
 
 #[derive(Clone)]
@@ -47,6 +51,7 @@ impl Default for Tree {
     fn default() -> Self {
         Tree {
             root: NodeArc::new(Node::Leaf(Slots::new(Vec::new()))),
+            height: 0,
         }
     }
 }
@@ -61,25 +66,74 @@ impl Tree {
                 bounds: Slots::new(vec![bound]),
                 children: vec![left, right],
             }));
+            self.height += 1;
         }
         old
     }
 
-    /// Puts `entry` in the place of `old`, which has the same key and is here: in half the time of an insertion.
+    /// Puts `entry` in the place of `old`, which has the same key and is here.
+    ///
+    /// An entry remembers where it was put, so that one that is overwritten time and again is found without a search.
     pub(crate) fn replace(&mut self, old: &Entry, entry: Entry) -> Option<Entry> {
+        let path = self.path_of(old)?;
+        entry.set_hint(path.hint());
         let mut node = NodeArc::make_mut(&mut self.root);
-        loop {
+        for height in (0..=self.height).rev() {
+            let slot = path.slot(height);
             match node {
+                Node::Leaf(entries) => return Some(entries.replace(slot, entry)),
+                Node::Inner(inner) => node = NodeArc::make_mut(&mut inner.children[slot]),
+            }
+        }
+        None
+    }
+
+    /// Where `old` is, which is here.
+    fn path_of(&self, old: &Entry) -> Option<Path> {
+        let path = Path::from_hint(old.hint());
+        let found = self.leaf_at(path).and_then(|entries| {
+            let is_old = |item: &Entry| item.ptr_eq(old);
+            if entries.items().get(path.slot(0)).is_some_and(is_old) {
+                return Some(path);
+            }
+            let slot = entries.find_known(old.prefix(), is_old)?;
+            Some(path.with_slot(0, slot))
+        });
+        found.or_else(|| self.search(old))
+    }
+
+    /// The leaf at `path`, if there is one.
+    #[inline]
+    fn leaf_at(&self, path: Path) -> Option<&Slots<Entry>> {
+        let mut node = &self.root;
+        for height in (0..=self.height).rev() {
+            match &**node {
+                Node::Leaf(entries) => return Some(entries),
+                Node::Inner(inner) => node = inner.children.get(path.slot(height))?,
+            }
+        }
+        None
+    }
+
+    /// As [`path_of`](Tree::path_of), where the hint does not help: something was put in or taken out in front of it.
+    #[inline(never)]
+    fn search(&self, old: &Entry) -> Option<Path> {
+        let mut path = Path::default();
+        let mut node = &self.root;
+        for height in (0..=self.height).rev() {
+            match &**node {
                 Node::Leaf(entries) => {
-                    let slot = entries.find_known(entry.prefix(), |item| item.ptr_eq(old))?;
-                    return Some(entries.replace(slot, entry));
+                    let slot = entries.find_known(old.prefix(), |item| item.ptr_eq(old))?;
+                    return Some(path.with_slot(0, slot));
                 }
                 Node::Inner(inner) => {
-                    let slot = inner.slot_of(entry.prefix());
-                    node = NodeArc::make_mut(&mut inner.children[slot]);
+                    let slot = inner.slot_of(old.prefix());
+                    path = path.with_slot(height, slot);
+                    node = &inner.children[slot];
                 }
             }
         }
+        None
     }
 
     /// Takes the entry under `key` out.
@@ -91,6 +145,7 @@ impl Tree {
             }
             let only = NodeArc::clone(&inner.children[0]);
             self.root = only;
+            self.height -= 1;
         }
         old
     }
@@ -368,6 +423,63 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn overwritten_entries_are_where_their_hints_say_until_others_come_and_go() {
+        let mut tree = Tree::default();
+        for key in 0..9_000 {
+            tree.insert(entry(key * 2, 0));
+        }
+        let overwrite_all = |tree: &mut Tree, revision: u64| {
+            let mut all = Vec::new();
+            tree.ascend(&[], None, &mut |entry| {
+                all.push(entry.clone());
+                ControlFlow::Continue(())
+            });
+            for old in &all {
+                let key = u16::from_be_bytes(old.prefix().try_into().expect("two bytes"));
+                let replaced = tree.replace(old, entry(key, revision)).expect("it is there");
+                assert!(replaced.ptr_eq(old), "key {key}");
+            }
+            all.len()
+        };
+        assert_eq!(overwrite_all(&mut tree, 1), 9_000);
+        let is_where_it_says = |item: &Entry| {
+            let path = Path::from_hint(item.hint());
+            let there = tree.leaf_at(path).and_then(|leaf| leaf.items().get(path.slot(0)));
+            there.is_some_and(|there| there.ptr_eq(item))
+        };
+        let mut right = 0;
+        tree.ascend(&[], None, &mut |item| {
+            right += usize::from(is_where_it_says(item));
+            ControlFlow::Continue(())
+        });
+        assert_eq!((tree.height, right), (2, 9_000));
+
+        let copy = tree.clone();
+        for key in 0..4_000 {
+            tree.insert(entry(key * 2 + 1, 2));
+        }
+        for key in 5_000..9_000_u16 {
+            tree.remove(&(key * 2).to_be_bytes());
+        }
+        assert_eq!(overwrite_all(&mut tree, 3), 9_000);
+        assert!(
+            contents(&tree, 0, None, true)
+                .iter()
+                .all(|(_, revision)| *revision == 3)
+        );
+        assert!(
+            contents(&copy, 0, None, true)
+                .iter()
+                .all(|(_, revision)| *revision == 1)
+        );
+
+        for key in 10..18_000_u16 {
+            tree.remove(&key.to_be_bytes());
+        }
+        assert_eq!((overwrite_all(&mut tree, 4), tree.height), (10, 0));
     }
 
     #[test]
