@@ -16,6 +16,7 @@ mod attempt;
 mod chunk;
 mod coordinator;
 mod create;
+mod diff;
 mod error;
 mod hash;
 mod index;
@@ -43,6 +44,7 @@ pub use coordinator::{
     CheckpointRetention, CheckpointStats, CronExpression, FullReason, LatestReport, PassedOver, Schedule,
     TrialOptions, TrialReport, TrialStore,
 };
+pub use diff::{Diff, Difference, DifferenceKind};
 pub use hash::Hash;
 pub use location::{Leftovers, Location, Purpose, open_location, open_location_with};
 pub use manager::{BackupManager, BackupType, CreateOptions, Observer, Phase, Progress};

@@ -17,31 +17,31 @@ const AT_A_TIME: usize = 3;
 
 /// Reads the records of a tree that lie in a range. Every byte that is read is compared with the hashes above it.
 pub(crate) struct Reader {
-    repository: Repository,
     shape: Shape,
-    range: KeyRange,
-    /// Nodes whose children were not all visited, the top first.
-    path: Vec<Visit>,
-    top: Option<Root>,
+    leaves: Leaves,
+    /// A tree whose chunks are left out.
+    other: Option<Other>,
     /// Chunks on their way.
     jobs: VecDeque<Task<Vec<Record>>>,
-}
-
-struct Visit {
-    level: u8,
-    children: std::vec::IntoIter<Child>,
 }
 
 impl Reader {
     pub(crate) fn new(repository: &Repository, root: Root, shape: Shape, range: KeyRange) -> Self {
         Reader {
-            repository: repository.clone(),
             shape,
-            range,
-            path: Vec::new(),
-            top: Some(root),
+            leaves: Leaves::new(repository, root, range),
+            other: None,
             jobs: VecDeque::new(),
         }
+    }
+
+    /// Leaves out, unread, the chunks whose records the tree of `other` has in a chunk as well.
+    pub(crate) fn without(mut self, other: Root) -> Self {
+        self.other = Some(Other {
+            leaves: Leaves::new(&self.leaves.repository, other, self.leaves.range.clone()),
+            head: None,
+        });
+        self
     }
 
     /// The records of the next chunk that has some in the range; none when all were read.
@@ -55,22 +55,59 @@ impl Reader {
                 let Some(leaf) = self.next_leaf().await? else {
                     break;
                 };
-                let (repository, shape) = (self.repository.clone(), self.shape);
+                let (repository, shape) = (self.leaves.repository.clone(), self.shape);
                 self.jobs.push_back(Task::spawn(read(repository, leaf, shape)));
             }
             let Some(job) = self.jobs.pop_front() else {
                 return Ok(Vec::new());
             };
             let mut block = job.join().await?;
-            block.retain(|record| self.range.contains(&record.key));
+            block.retain(|record| self.leaves.range.contains(&record.key));
             if !block.is_empty() {
                 return Ok(block);
             }
         }
     }
 
-    /// The next chunk of records that may have some in the range.
+    /// The next chunk to read.
     async fn next_leaf(&mut self) -> Result<Option<Child>> {
+        loop {
+            let leaf = self.leaves.next().await?;
+            let (Some(found), Some(other)) = (&leaf, &mut self.other) else {
+                return Ok(leaf);
+            };
+            if !other.has(found).await? {
+                return Ok(leaf);
+            }
+        }
+    }
+}
+
+/// The chunks of records of a tree that may have some in a range, in the order of their keys.
+struct Leaves {
+    repository: Repository,
+    range: KeyRange,
+    /// Nodes whose children were not all visited, the top first.
+    path: Vec<Visit>,
+    top: Option<Root>,
+}
+
+struct Visit {
+    level: u8,
+    children: std::vec::IntoIter<Child>,
+}
+
+impl Leaves {
+    fn new(repository: &Repository, root: Root, range: KeyRange) -> Self {
+        Leaves {
+            repository: repository.clone(),
+            range,
+            path: Vec::new(),
+            top: Some(root),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Child>> {
         if let Some(top) = self.top.take() {
             self.visit(&top, None).await?;
         }
@@ -96,6 +133,28 @@ impl Reader {
             children: node.children.into_iter(),
         });
         Ok(())
+    }
+}
+
+/// A tree that another one is compared with, chunk by chunk.
+struct Other {
+    leaves: Leaves,
+    /// The first of its chunks that is not before those that were asked for.
+    head: Option<Child>,
+}
+
+impl Other {
+    /// Whether the tree has a chunk with the records of `leaf`. To be asked in the order of keys.
+    async fn has(&mut self, leaf: &Child) -> Result<bool> {
+        while self.head.as_ref().is_none_or(|head| head.first < leaf.first) {
+            self.head = self.leaves.next().await?;
+            if self.head.is_none() {
+                return Ok(false);
+            }
+        }
+        let same =
+            |head: &Child| head.digest == leaf.digest && head.first == leaf.first && head.last == leaf.last;
+        Ok(self.head.as_ref().is_some_and(same))
     }
 }
 
