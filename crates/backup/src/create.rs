@@ -1,39 +1,28 @@
 //! Making a backup.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stead_core::kit::Walk;
 use stead_core::{
-    ChangeKind, Error, ErrorKind, Extent, Key, KeyRange, Partition, Result, Revision, Snapshot, WatchEvent,
-    WatchSpec,
+    Entry, Error, ErrorKind, Extent, Item, Key, KeyRange, Partition, Result, Revision, Snapshot,
 };
 
 use crate::attempt::Attempt;
-use crate::chunk::Kind;
 use crate::lock::Lock;
 use crate::log::{Action, Log, Recorded};
 use crate::manager::{BackupManager, BackupType, CreateOptions, Phase};
 use crate::manifest::{self, BackupId, BackupKind, Manifest, Parent, Reach, Source};
 use crate::metadata::BackupMetadata;
-use crate::records::{Payload, Record, Shape};
+use crate::partitions::{Listing, Reached};
+use crate::records::{Record, Shape};
 use crate::repository::chunk_name;
 use crate::restore::check_whole;
-use crate::varint;
 use crate::writer::Writer;
 
 /// Partitions that Stead keeps for itself begin with this: unfinished copies and restores.
 pub(crate) const HIDDEN: &[u8] = b"\x01stead.";
 /// Entries that are read at a time.
-const PAGE_ENTRIES: usize = 4096;
-/// Changed keys that an increment keeps in memory; at about 100 bytes each.
-const MOST_CHANGED: usize = 400_000;
-/// Values that are read together have about this many bytes.
-const READ_BYTES: usize = 4 << 20;
-/// Values count as at least this large when the number to read together is chosen.
-const LEAST_WIDTH: usize = 4 << 10;
-/// Between two reports of progress.
-const REPORT_ENTRIES: u64 = 4096;
+pub(crate) const PAGE_ENTRIES: usize = 4096;
 
 /// What a backup is made of.
 struct Plan {
@@ -44,10 +33,10 @@ struct Plan {
 }
 
 /// What was written, before it is published.
-struct Taken {
-    writer: Writer,
-    from: Option<Reach>,
-    upto: Reach,
+pub(crate) struct Taken {
+    pub(crate) writer: Writer,
+    pub(crate) from: Option<Reach>,
+    pub(crate) upto: Reach,
 }
 
 impl BackupManager {
@@ -183,15 +172,13 @@ impl BackupManager {
             }
             done += page.len() as u64;
             for item in page {
-                let entry = item
-                    .entry
-                    .ok_or_else(|| Error::internal("a scan gave a key without its entry"))?;
-                writer.push(Record::of(item.key, entry)).await?;
+                let (key, entry) = entry_of(item)?;
+                writer.push(Record::of(key, entry)).await?;
             }
             self.report(Phase::Reading, done, total.max(done));
         }
         drop(walk);
-        let upto = self.reach(view, &mut writer).await?;
+        let upto = self.reach(&**view, &mut writer).await?;
         Ok(Taken {
             writer,
             from: None,
@@ -200,175 +187,29 @@ impl BackupManager {
     }
 
     /// How far the snapshot reaches.
-    async fn reach(&self, view: &Arc<dyn Snapshot>, writer: &mut Writer) -> Result<Reach> {
+    async fn reach(&self, view: &dyn Snapshot, writer: &mut Writer) -> Result<Reach> {
         if self.store.capabilities().revision_order == Extent::Store {
-            return Ok(Reach::Store(store_revision(&**view)?.get()));
+            return Ok(Reach::Store(store_revision(view)?.get()));
         }
-        let mut content = Vec::new();
-        let mut highest = Revision::ZERO;
-        let mut rest = KeyRange::all();
-        loop {
-            let partitions = view.partitions(&rest, 256).await?;
-            let Some(last) = partitions.last() else {
-                break;
-            };
-            rest = rest.after_partition(last);
-            for partition in partitions {
-                let revision = view.revision(&partition);
-                highest = highest.max(revision);
-                varint::put(&mut content, partition.as_bytes().len() as u64);
-                content.extend_from_slice(partition.as_bytes());
-                varint::put(&mut content, revision.get());
-            }
+        let mut reached = Reached::default();
+        let mut listing = Listing::new(view);
+        while let Some(partition) = listing.next().await? {
+            reached.push(&partition, view.revision(&partition));
         }
-        Ok(Reach::Partitions {
-            chunk: writer.extra(Kind::Partitions, &content).await?,
-            highest: highest.get(),
-        })
-    }
-
-    /// What changed since `parent`; or why that cannot be had.
-    async fn increment(
-        &self,
-        view: &Arc<dyn Snapshot>,
-        parent: &Manifest,
-        attempt: &Arc<Attempt>,
-    ) -> Result<std::result::Result<Taken, &'static str>> {
-        let capabilities = self.store.capabilities();
-        if !capabilities.watch {
-            return Ok(Err("the store keeps no log of changes"));
-        }
-        let (Extent::Store, Reach::Store(from)) = (capabilities.revision_order, &parent.upto) else {
-            return Ok(Err("the store orders revisions within partitions only"));
-        };
-        let (from, to) = (Revision::new(*from), store_revision(&**view)?);
-        if to < from {
-            return Err(Error::invalid(
-                "the store stands behind the backup: it was replaced or went back; take a full backup",
-            )
-            .with("revision", to)
-            .with("backup_revision", from));
-        }
-        let changed = match self.changes(from, to).await? {
-            Ok(changed) => changed,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let mut writer = Writer::new(&self.repository, Shape::Increment, attempt);
-        self.read_changed(&**view, changed, &mut writer).await?;
-        Ok(Ok(Taken {
-            writer,
-            from: Some(parent.upto.clone()),
-            upto: Reach::Store(to.get()),
-        }))
-    }
-
-    /// The keys that changed behind `from`, up to `to`.
-    async fn changes(
-        &self,
-        from: Revision,
-        to: Revision,
-    ) -> Result<std::result::Result<BTreeMap<Key, Changed>, &'static str>> {
-        let mut changed: BTreeMap<Key, Changed> = BTreeMap::new();
-        if from == to {
-            return Ok(Ok(changed));
-        }
-        let spec = WatchSpec::new(KeyRange::all()).after(from);
-        let mut watcher = self.store.watch(&spec)?;
-        while let Some(event) = watcher.next_up_to(to).await? {
-            let WatchEvent::Changes(set) = event else {
-                return Ok(Err(
-                    "the store's log of changes does not reach back to the backup before",
-                ));
-            };
-            for change in set.changes {
-                if change.key.partition_bytes().starts_with(HIDDEN) {
-                    continue;
-                }
-                let now = Changed {
-                    first: set.revision,
-                    last: set.revision,
-                    kind: change.kind,
-                };
-                let known = changed.entry(change.key).or_insert(now);
-                known.last = now.last;
-                known.kind = now.kind;
-            }
-            if changed.len() > MOST_CHANGED {
-                return Ok(Err("more keys changed than an increment keeps in memory"));
-            }
-        }
-        if watcher.position() < to {
-            return Ok(Err("the store's log of changes does not reach the present"));
-        }
-        Ok(Ok(changed))
-    }
-
-    /// Writes what the snapshot holds under the keys that changed.
-    async fn read_changed(
-        &self,
-        view: &dyn Snapshot,
-        changed: BTreeMap<Key, Changed>,
-        writer: &mut Writer,
-    ) -> Result<()> {
-        let total = changed.len() as u64;
-        let most = self.store.capabilities().limits.batch_operations;
-        let (mut done, mut reported, mut widest) = (0, 0, LEAST_WIDTH);
-        let mut changed = changed.into_iter();
-        loop {
-            let at_a_time = (READ_BYTES / widest).clamp(1, most);
-            let (keys, changes): (Vec<Key>, Vec<Changed>) = changed.by_ref().take(at_a_time).unzip();
-            if keys.is_empty() {
-                return Ok(());
-            }
-            done += keys.len() as u64;
-            let entries = view.get_many(&keys).await?;
-            for ((key, entry), change) in keys.into_iter().zip(entries).zip(changes) {
-                let record = match entry {
-                    Some(entry) => {
-                        widest = widest.max(entry.value().len());
-                        Record {
-                            first: change.first.min(entry.revision()),
-                            ..Record::of(key, entry)
-                        }
-                    }
-                    None => change.removal(key),
-                };
-                writer.push(record).await?;
-            }
-            if done - reported >= REPORT_ENTRIES || done == total {
-                self.report(Phase::Reading, done, total);
-                reported = done;
-            }
-        }
+        reached.finish(writer).await
     }
 }
 
-/// What the log of changes says of a key.
-#[derive(Clone, Copy)]
-struct Changed {
-    first: Revision,
-    last: Revision,
-    kind: ChangeKind,
-}
-
-impl Changed {
-    /// There is no entry any more: it was deleted, or its deadline has passed.
-    fn removal(self, key: Key) -> Record {
-        Record {
-            key,
-            revision: self.last,
-            first: self.first,
-            deadline: None,
-            payload: match self.kind {
-                ChangeKind::Delete => Payload::Deleted,
-                ChangeKind::Put | ChangeKind::Expired => Payload::Expired,
-            },
-        }
+/// What a scan of entries gave.
+pub(crate) fn entry_of(item: Item) -> Result<(Key, Entry)> {
+    match item.entry {
+        Some(entry) => Ok((item.key, entry)),
+        None => Err(Error::internal("a scan gave a key without its entry")),
     }
 }
 
 /// The revision of a snapshot of a store that has one for all partitions.
-fn store_revision(view: &dyn Snapshot) -> Result<Revision> {
+pub(crate) fn store_revision(view: &dyn Snapshot) -> Result<Revision> {
     Ok(view.revision(&Partition::new(HIDDEN)?))
 }
 

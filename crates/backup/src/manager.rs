@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stead_core::{Backend, Clock, Error, Random, Result, SystemClock, SystemRandom};
 
+use crate::increment::MOST_CHANGED_BYTES;
 use crate::manifest::{BackupId, MAX_TAGS, is_tag};
 use crate::metadata::BackupMetadata;
 use crate::repository::Repository;
@@ -135,6 +136,8 @@ pub struct BackupManager {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) observer: Option<Observer>,
+    /// How much of what changed an increment keeps in memory.
+    pub(crate) most_changed_bytes: usize,
 }
 
 impl BackupManager {
@@ -147,6 +150,7 @@ impl BackupManager {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             observer: None,
+            most_changed_bytes: MOST_CHANGED_BYTES,
         }
     }
 

@@ -170,7 +170,7 @@ impl Repository {
             chosen: &chosen,
             options,
             target,
-            raise: raised(newest.upto.highest().max(options.above)),
+            raise: raised(highest(&chosen.chain).max(options.above)),
             shift: Shift::new(options.deadlines, newest.taken(), clock.now()),
             clock,
         };
@@ -235,6 +235,12 @@ pub(crate) async fn check_whole(store: &dyn Backend) -> Result<()> {
             "the store holds an unfinished restore; finish that first",
         )),
     }
+}
+
+/// The highest revision that a chain of backups says anything of: a partition that became empty has none in the newest.
+fn highest(chain: &[&Manifest]) -> Revision {
+    let reached = chain.iter().map(|manifest| manifest.upto.highest());
+    reached.max().unwrap_or(Revision::ZERO)
 }
 
 fn raised(above: Revision) -> Revision {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use stead_core::{Backend, Clock, Error, KeyRange, Partition, Result};
+use stead_core::{Backend, Clock, Error, KeyRange, Result};
 
 use crate::chunk::{ChunkRef, Kind};
 use crate::hash::Hash;
@@ -14,11 +14,11 @@ use crate::log::{Action, Log};
 use crate::manager::{Observer, Phase, Progress};
 use crate::manifest::{self, BackupId, BackupKind, Manifest, Reach, Root};
 use crate::merge::shape_of;
+use crate::partitions;
 use crate::reader::{Reader, read_node};
 use crate::repository::{Repository, chunk_name};
 use crate::restore::{Deadlines, RestoreOptions, RestorePoint};
 use crate::task::blocking;
-use crate::varint;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,9 +231,9 @@ impl Repository {
             }
             report(1);
         }
-        if let Reach::Partitions { chunk, .. } = &manifest.upto {
+        if let Reach::Partitions { chunk, highest } = &manifest.upto {
             let content = self.get_chunk(chunk, Kind::Partitions).await?;
-            check_partitions(&content).map_err(|error| error.with("chunk", chunk.id))?;
+            partitions::check(&content, *highest).map_err(|error| error.with("chunk", chunk.id))?;
         }
         let counts = &manifest.counts;
         let right = records == manifest.root.records
@@ -359,20 +359,4 @@ async fn hash_of(bytes: Bytes) -> Result<Hash> {
 #[cold]
 fn wrong() -> Error {
     Error::corrupt("the backup does not give the state that it promises, or not what it says of itself")
-}
-
-/// That the revisions of partitions are such, and in order.
-fn check_partitions(content: &[u8]) -> Result<()> {
-    let mut reader = varint::Reader::new(content);
-    let mut last: Option<Partition> = None;
-    while reader.remaining() > 0 {
-        let length = reader.size()?;
-        let partition = Partition::new(reader.bytes(length)?).map_err(|_| varint::malformed())?;
-        reader.number()?;
-        if last.as_ref().is_some_and(|last| *last >= partition) {
-            return Err(varint::malformed());
-        }
-        last = Some(partition);
-    }
-    Ok(())
 }

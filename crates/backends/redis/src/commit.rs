@@ -1,7 +1,5 @@
 //! Committing a batch.
 
-use std::sync::atomic::Ordering;
-
 use stead_core::{ErrorKind, Outcome, Precondition, Result, WriteBatch};
 use stead_network::Repeat;
 
@@ -96,7 +94,7 @@ impl Inner {
         let text = record::next(&mut parts)?;
         let outcome = batch::outcome(record::bytes(&text)?, &encoded.conditions)?;
         if let Outcome::Committed(revision) = &outcome {
-            self.committed[shard].fetch_max(revision.get(), Ordering::AcqRel);
+            self.learn(shard, *revision);
         }
         if is_new {
             count(

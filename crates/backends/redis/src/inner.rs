@@ -39,8 +39,8 @@ pub(crate) struct Inner {
     pub(crate) deaf: AtomicBool,
     /// Counts the looks of watches that hear announcements.
     pub(crate) looks: AtomicU64,
-    /// For each shard, the newest revision that this handle has committed.
-    pub(crate) committed: Vec<AtomicU64>,
+    /// For each shard, the newest revision that this handle has committed or took a snapshot at.
+    pub(crate) reached: Vec<AtomicU64>,
 }
 
 /// Numbers since the store was opened.
@@ -134,9 +134,14 @@ impl Inner {
             .await
     }
 
+    /// Notes that a shard has reached a revision.
+    pub(crate) fn learn(&self, shard: usize, revision: Revision) {
+        self.reached[shard].fetch_max(revision.get(), Ordering::AcqRel);
+    }
+
     /// The newest revision of a shard that is known without asking.
     pub(crate) fn known(&self, shard: usize) -> Revision {
-        Revision::new(self.committed[shard].load(Ordering::Acquire))
+        Revision::new(self.reached[shard].load(Ordering::Acquire))
     }
 
     pub(crate) fn open_for(&self, operation: &'static str) -> Result<()> {

@@ -77,7 +77,7 @@ pub async fn open(options: RedisOptions) -> Result<Arc<RedisBackend>> {
         snapshots: crate::snapshot::Registry::default(),
         heard_by: shards.iter().map(|_| tokio::sync::Mutex::new(0)).collect(),
         watchers: shards.iter().map(|_| AtomicU64::new(0)).collect(),
-        committed: shards.iter().map(|_| AtomicU64::new(0)).collect(),
+        reached: shards.iter().map(|_| AtomicU64::new(0)).collect(),
         deaf: AtomicBool::new(false),
         looks: AtomicU64::new(0),
         shards,

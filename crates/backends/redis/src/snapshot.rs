@@ -81,7 +81,9 @@ impl RedisSnapshot {
                 let (inner, id) = (Arc::clone(inner), id.clone());
                 async move {
                     let mut parts = register(&inner, shard, "t", &[id]).await?;
-                    Ok(Revision::new(record::number(&record::next(&mut parts)?)?))
+                    let revision = Revision::new(record::number(&record::next(&mut parts)?)?);
+                    inner.learn(shard, revision);
+                    Ok(revision)
                 }
             })
             .map(|take| inner.runtime.spawn(take))

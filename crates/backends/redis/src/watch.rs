@@ -61,6 +61,8 @@ impl Source {
         let Value::Array(entries) = record::next(&mut parts)? else {
             return Err(record::malformed("log"));
         };
+        let logged = Revision::new(record::number(&record::next(&mut parts)?)?);
+        let newest = Revision::new(record::number(&record::next(&mut parts)?)?);
         let mut sets = Vec::with_capacity(entries.len());
         let mut up_to = after;
         for entry in entries {
@@ -74,6 +76,10 @@ impl Source {
             }
             up_to = set.revision;
             sets.push(set);
+        }
+        if up_to >= logged {
+            // Behind the last change there are only commits that changed nothing.
+            up_to = up_to.max(newest);
         }
         match sets.is_empty() && closed {
             true => Err(Error::closed()),

@@ -61,34 +61,48 @@ pub(super) fn choose(log: &Log, point: RestorePoint) -> Result<Chosen<'_>> {
 }
 
 fn at_revision(log: &Log, revision: Revision) -> Result<Chosen<'_>> {
-    let exact = log
-        .backups()
-        .find(|(_, manifest)| manifest.upto.highest() == revision);
-    if let Some((_, manifest)) = exact {
+    // Revisions that are ordered within partitions only are of no one state.
+    let stores = || {
+        log.backups()
+            .filter_map(|(_, manifest)| Some((manifest, whole_of(manifest)?)))
+    };
+    if let Some((manifest, _)) = stores().find(|(_, (_, upto))| *upto == revision) {
         return Ok(Chosen {
             chain: log.chain(&manifest.id)?,
             upto: Upto::End,
         });
     }
-    let spans = |manifest: &Manifest| {
-        let from = manifest.from.as_ref().map(Reach::highest);
-        from.is_some_and(|from| from < revision) && revision < manifest.upto.highest()
-    };
     // The shortest one knows most.
-    let around = log
-        .backups()
-        .filter(|(_, manifest)| spans(manifest))
-        .min_by_key(|(_, manifest)| {
-            manifest.upto.highest().get() - manifest.from.as_ref().map_or(0, |from| from.highest().get())
+    let around = stores()
+        .filter_map(|(manifest, (from, upto))| Some((manifest, from?, upto)))
+        .filter(|(_, from, upto)| *from < revision && revision < *upto)
+        .min_by_key(|(_, from, upto)| upto.get() - from.get());
+    if let Some((manifest, ..)) = around {
+        return Ok(Chosen {
+            chain: log.chain(&manifest.id)?,
+            upto: Upto::Revision(revision),
         });
-    let Some((_, manifest)) = around else {
-        return Err(Error::invalid(
-            "no backup was taken at this revision, and no increment reaches over it; `list` shows their revisions",
-        )
-        .with("revision", revision));
+    }
+    let message = match (stores().next(), log.backups().next()) {
+        (None, Some(_)) => {
+            "the store of these backups orders its revisions within partitions, so that none is of the whole store; \
+             name a backup or a time"
+        }
+        _ => {
+            "no backup was taken at this revision, and no increment reaches over it; `list` shows their revisions"
+        }
     };
-    Ok(Chosen {
-        chain: log.chain(&manifest.id)?,
-        upto: Upto::Revision(revision),
-    })
+    Err(Error::invalid(message).with("revision", revision))
+}
+
+/// Where a backup begins and ends, of a store that orders its revisions throughout.
+fn whole_of(manifest: &Manifest) -> Option<(Option<Revision>, Revision)> {
+    let revision = |reach: &Reach| match reach {
+        Reach::Store(revision) => Some(Revision::new(*revision)),
+        Reach::Partitions { .. } => None,
+    };
+    Some((
+        manifest.from.as_ref().and_then(revision),
+        revision(&manifest.upto)?,
+    ))
 }

@@ -5,7 +5,7 @@ use stead_core::kit::Walk;
 use stead_core::{Backend, Entry, Error, Expiry, Item, Key, KeyRange, Result};
 
 use super::deadlines::deadline_of;
-use crate::create::HIDDEN;
+use crate::create::{HIDDEN, entry_of};
 use crate::records::{Payload, Record};
 
 /// What the target holds, one by one.
@@ -25,10 +25,7 @@ impl<'a> There<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<(Key, Entry)>> {
         loop {
             if let Some(item) = self.page.next() {
-                let entry = item
-                    .entry
-                    .ok_or_else(|| Error::internal("a scan gave a key without its entry"))?;
-                return Ok(Some((item.key, entry)));
+                return entry_of(item).map(Some);
             }
             let page = self.walk.page().await?;
             if page.is_empty() {

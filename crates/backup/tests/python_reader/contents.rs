@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_backup::{BackupKind, BackupMetadata, BackupType, PruneOptions, RetentionPolicy};
-use stead_core::Clock;
+use stead_core::{Clock, Entry, Timestamp};
 
 use crate::block_on;
-use crate::reader::{Reader, extracted};
+use crate::life::Life;
+use crate::reader::{Reader, State, extracted};
 use crate::story::{Story, state};
 use crate::support::{Bench, put};
 
@@ -81,6 +82,28 @@ pub(crate) fn lists_and_extracts_every_state(reader: &Reader) {
     assert_eq!(removed[2], 11, "both kinds of removals were read");
     let (_, newest) = story.states.last().unwrap();
     assert!(extracted(&reader.lines("extract", path, &["latest"])) == *newest);
+}
+
+pub(crate) fn extracts_increments_within_partitions(reader: &Reader) {
+    block_on(async {
+        let life = Life::tell().await;
+        reader.verifies(life.path());
+        for (backup, entries) in &life.states {
+            let of = |entry: &Entry| {
+                let deadline = entry.deadline().map(Timestamp::as_millis);
+                (entry.revision().get(), deadline, entry.value().to_vec())
+            };
+            let state: State = entries
+                .iter()
+                .map(|(key, entry)| (key.clone(), of(entry)))
+                .collect();
+            let mut found = extracted(&reader.lines("extract", life.path(), &[&backup.id.to_string()]));
+            found.retain(|_, (_, deadline, _)| {
+                deadline.is_none_or(|deadline| deadline > backup.taken.as_millis())
+            });
+            assert!(found == state, "{} has another state", backup.id);
+        }
+    });
 }
 
 pub(crate) fn fixture() -> PathBuf {

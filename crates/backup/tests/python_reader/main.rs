@@ -7,6 +7,8 @@
 mod contents;
 mod crafted;
 mod damage;
+#[path = "../support/partitions.rs"]
+mod life;
 mod reader;
 mod story;
 #[path = "../support/mod.rs"]
@@ -16,7 +18,10 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use contents::{lists_and_extracts_every_state, reads_the_fixture_of_format_1, reads_what_prunes_left};
+use contents::{
+    extracts_increments_within_partitions, lists_and_extracts_every_state, reads_the_fixture_of_format_1,
+    reads_what_prunes_left,
+};
 use crafted::{reads_a_tree_of_two_levels, reads_the_revisions_of_partitions};
 use damage::{
     follows_a_log_that_was_swept, refuses_every_damaged_object, refuses_what_was_sealed_but_is_malformed,
@@ -31,7 +36,11 @@ fn main() -> ExitCode {
         ("lists_and_extracts_every_state", lists_and_extracts_every_state),
         ("reads_the_fixture_of_format_1", reads_the_fixture_of_format_1),
     ];
-    let others: [Case; 7] = [
+    let others: [Case; 8] = [
+        (
+            "extracts_increments_within_partitions",
+            extracts_increments_within_partitions,
+        ),
         ("reads_what_prunes_left", reads_what_prunes_left),
         (
             "reads_the_revisions_of_partitions",
