@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use croner::Cron;
@@ -87,7 +88,7 @@ impl Schedule {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CronExpression {
     text: String,
-    cron: Cron,
+    cron: Arc<Cron>,
 }
 
 /// The longest expression, in bytes.
@@ -119,7 +120,7 @@ impl FromStr for CronExpression {
         match CronParser::new().parse(text) {
             Ok(cron) => Ok(CronExpression {
                 text: text.to_owned(),
-                cron,
+                cron: Arc::new(cron),
             }),
             Err(cause) => Err(Error::invalid(
                 "this is no cron expression; one has five fields, such as `0 3 * * *` for three at night in UTC",
