@@ -51,10 +51,28 @@ fn one(name: &str, report: &mut Report) {
         }
         Server::Postgres(server) => {
             let bare = runtime.block_on(postgres::Bare::open(&server.url(), TASKS));
-            Sides::new(&runtime, &store, bare).compare(report);
+            let sides = Sides::new(&runtime, &store, bare);
+            sides.compare(report);
+            sides.in_order().compare_puts(report);
         }
     }
     runtime.block_on(store.close()).expect("it closes");
+}
+
+impl<'a> Sides<'a, postgres::Bare> {
+    /// The same stores, beside a client whose revisions come in the order of commits, as those of Stead do.
+    fn in_order(self) -> Self {
+        let bare = Arc::into_inner(self.bare).expect("no round is under way");
+        let bare = Arc::new(self.runtime.block_on(bare.in_order()));
+        Sides { bare, ..self }
+    }
+
+    fn compare_puts(&self, report: &mut Report) {
+        report.compare(
+            "put, bare revisions in the order of commits",
+            self.pair(Work::Put, 500),
+        );
+    }
 }
 
 /// What is done again and again.

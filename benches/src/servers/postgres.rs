@@ -12,7 +12,9 @@ const TABLES: &str = "
 CREATE SCHEMA bare;
 CREATE TABLE bare.entries (key bytea PRIMARY KEY, value bytea NOT NULL, revision bigint NOT NULL);
 CREATE TABLE bare.changes (revision bigint PRIMARY KEY, key bytea NOT NULL);
-CREATE SEQUENCE bare.revisions";
+CREATE SEQUENCE bare.revisions;
+CREATE TABLE bare.counter (revision bigint NOT NULL);
+INSERT INTO bare.counter VALUES (1000000000)";
 
 const GET: &str = "SELECT value, revision FROM bare.entries WHERE key = $1";
 
@@ -22,6 +24,14 @@ const GET_MANY: &str = "SELECT key, value, revision FROM bare.entries WHERE key 
 /// reads it knows that what comes before is visible already.
 const PUT: &str = "
 WITH next AS (SELECT nextval('bare.revisions') AS revision),
+logged AS (INSERT INTO bare.changes SELECT revision, $1 FROM next)
+INSERT INTO bare.entries SELECT $1, $2, revision FROM next
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision";
+
+/// The same with a revision that promises what Stead's does: it is counted in a row, which stays locked until the commit, so
+/// that revisions come in the order of commits.
+const PUT_IN_ORDER: &str = "
+WITH next AS (UPDATE bare.counter SET revision = revision + 1 RETURNING revision),
 logged AS (INSERT INTO bare.changes SELECT revision, $1 FROM next)
 INSERT INTO bare.entries SELECT $1, $2, revision FROM next
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision";
@@ -75,6 +85,15 @@ impl Bare {
             sessions.push(Session::open(url).await);
         }
         Bare { sessions }
+    }
+
+    /// The same client, whose puts have revisions in the order of commits.
+    pub(super) async fn in_order(mut self) -> Self {
+        for session in &mut self.sessions {
+            let put = session.client.prepare(PUT_IN_ORDER).await;
+            session.put = put.expect("it prepares");
+        }
+        self
     }
 }
 
