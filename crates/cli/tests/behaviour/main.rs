@@ -13,6 +13,7 @@ mod engines;
 mod no_store;
 #[cfg(unix)]
 mod progress;
+mod schedule;
 mod shell;
 mod signals;
 mod support;

@@ -1,19 +1,25 @@
 //! `stead backup`.
 
 mod create;
+mod drill;
+mod keeping;
 mod prune;
 mod restore;
+mod run;
 mod show;
 mod verify;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use stead::Error;
 use stead::backup::{BackupId, Observer, Phase, Progress, Repository};
 use stead::core::{SystemClock, SystemRandom, Timestamp};
+use tempfile::TempDir;
 
+use super::demo::escaped;
 use crate::exit::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -47,7 +53,9 @@ enum Command {
     Show(show::Show),
     Verify(verify::Verify),
     Restore(restore::Restore),
+    Drill(drill::Drill),
     Prune(prune::Prune),
+    Run(run::Run),
 }
 
 /// Make a repository, in a place where there is nothing yet
@@ -68,14 +76,31 @@ pub(crate) async fn run(
             Error::invalid("no repository is named; name one with --repo, or with $STEAD_BACKUP_REPO")
         })?;
     let bar = progress::rated();
-    let working = Box::pin(work(&backup.command, url, store, &bar, &mut output));
-    let result = tokio::select! {
-        result = working => result,
-        () = interrupt.raised() => Err(Failure::Interrupted(None)),
+    let result = match &backup.command {
+        // To be told to end is its usual end.
+        Command::Run(run) => Box::pin(work_on(run, url, store, &mut output, &interrupt)).await,
+        command => {
+            let working = Box::pin(work(command, url, store, &bar, &mut output));
+            tokio::select! {
+                result = working => result,
+                () = interrupt.raised() => Err(Failure::Interrupted(None)),
+            }
+        }
     };
     bar.finish_and_clear();
     let flushed = output.finish(&interrupt).await;
     result.and(flushed)
+}
+
+async fn work_on(
+    run: &run::Run,
+    url: &str,
+    store: Option<&str>,
+    output: &mut Output,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let repository = Repository::open(url).await?;
+    run::run(run, &repository, &store::which(store)?, output, interrupt).await
 }
 
 async fn work(
@@ -93,10 +118,11 @@ async fn work(
     }
     let repository = Repository::open(url).await?;
     match command {
-        Command::Init(_) => Ok(()),
+        Command::Init(_) | Command::Run(_) => Ok(()),
         Command::Create(create) => create::run(create, &repository, &store::which(store)?, bar, output).await,
         Command::List(list) => show::list(list, &repository, output).await,
         Command::Show(show) => show::show(show, &repository, output).await,
+        Command::Drill(drill) => drill::run(drill, &repository, bar, output).await,
         Command::Prune(prune) => prune::run(prune, &repository, bar, output).await,
         Command::Verify(verify) => verify::run(verify, &repository, bar, output).await,
         Command::Restore(restore) => {
@@ -119,6 +145,25 @@ fn shown_by(bar: &ProgressBar) -> Observer {
         };
         show(message, progress.done, progress.total);
     })
+}
+
+/// A temporary directory, and the URL of a store that is to be made in it.
+fn scratch() -> Result<(TempDir, String), Error> {
+    let directory = tempfile::Builder::new()
+        .prefix("stead-drill-")
+        .tempdir()
+        .map_err(|cause| {
+            Error::unavailable(
+                "there is no room for a temporary store; set TMPDIR, or name a store with --into",
+            )
+            .because(cause)
+        })?;
+    let url = format!("redb:{}", escaped(&directory.path().join("store"))?);
+    Ok((directory, url))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn id(text: &str) -> Result<BackupId, String> {

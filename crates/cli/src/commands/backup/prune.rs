@@ -7,9 +7,10 @@ use clap::Args;
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::json;
 use stead::Error;
-use stead::backup::{Keep, PruneOptions, PruneReport, Repository, RetentionPolicy};
-use stead::core::{Clock, SystemClock, parse_bytes};
+use stead::backup::{PruneOptions, PruneReport, Repository, RetentionPolicy};
+use stead::core::{Clock, SystemClock};
 
+use super::keeping::Keeping;
 use super::shown_by;
 use crate::args;
 use crate::exit::Result;
@@ -24,42 +25,8 @@ use crate::sorted::Sorted;
 /// that jumped forward evicts nothing.
 #[derive(Args, Debug)]
 pub(super) struct Prune {
-    /// The newest N
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    keep_last: usize,
-    /// The newest of each of the last N hours that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    keep_hourly: usize,
-    /// The newest of each of the last N days that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    keep_daily: usize,
-    /// The newest of each of the last N weeks that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    keep_weekly: usize,
-    /// The newest of each of the last N months that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    keep_monthly: usize,
-    /// The newest of each of the last N years that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    keep_yearly: usize,
-    /// Those that are not older than this, such as 30d
-    #[arg(long, value_name = "TIME", value_parser = args::duration)]
-    keep_within: Option<Duration>,
-    /// Those with this tag; may be given more than once
-    #[arg(long, value_name = "TAG")]
-    keep_tag: Vec<String>,
-    /// Those that are not older than this, and --min-backups of the newest whatever their age
-    #[arg(long, value_name = "TIME", value_parser = args::duration)]
-    max_age: Option<Duration>,
-    /// With --max-age: how many of the newest are always kept
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "max_age")]
-    min_backups: usize,
-    /// At most N of them
-    #[arg(long, value_name = "N")]
-    max_backups: Option<usize>,
-    /// At most so many bytes, such as 100GiB
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    max_bytes: Option<u64>,
+    #[command(flatten)]
+    keeping: Keeping,
     /// How long what is forgotten stays in the trash: longer than any backup or restore takes
     #[arg(long, value_name = "TIME", value_parser = args::duration, default_value = "1d")]
     grace: Duration,
@@ -68,43 +35,12 @@ pub(super) struct Prune {
     dry_run: bool,
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
-    parse_bytes(text).map_err(|error| error.message().to_owned())
-}
-
 impl Prune {
     fn policy(&self) -> Result<RetentionPolicy> {
-        let keep = Keep {
-            last: self.keep_last,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
-            within: self.keep_within.unwrap_or_default(),
-            tags: self.keep_tag.clone(),
-        };
-        let picked = (keep != Keep::default()).then_some(RetentionPolicy::Keep(keep));
-        let aged = self.max_age.map(|max_age| RetentionPolicy::TimeBasedPolicy {
-            max_age,
-            min_backups: self.min_backups,
-        });
-        let any: Vec<RetentionPolicy> = picked.into_iter().chain(aged).collect();
-        let any = (!any.is_empty()).then_some(RetentionPolicy::AnyOf(any));
-        let counted = self
-            .max_backups
-            .map(|max_backups| RetentionPolicy::CountBasedPolicy { max_backups });
-        let sized = self
-            .max_bytes
-            .map(|max_bytes| RetentionPolicy::SizeBasedPolicy { max_bytes });
-        let all: Vec<RetentionPolicy> = any.into_iter().chain(counted).chain(sized).collect();
-        if all.is_empty() {
-            return Err(Error::invalid(
-                "nothing says which backups to keep; say so, as in --keep-daily 7 --keep-weekly 4",
-            )
-            .into());
-        }
-        Ok(RetentionPolicy::AllOf(all))
+        self.keeping.policy().ok_or_else(|| {
+            Error::invalid("nothing says which backups to keep; say so, as in --keep-daily 7 --keep-weekly 4")
+                .into()
+        })
     }
 }
 

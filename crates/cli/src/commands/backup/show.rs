@@ -114,7 +114,7 @@ pub(super) fn one(backup: &BackupMetadata, output: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn object(backup: &BackupMetadata) -> Value {
+pub(super) fn object(backup: &BackupMetadata) -> Value {
     let counts = &backup.counts;
     json!({
         "id": backup.id.to_string(),

@@ -269,7 +269,7 @@ fn directory(demo: &Demo) -> Result<PathBuf> {
 }
 
 /// The path inside a URL.
-fn escaped(dir: &Path) -> Result<String> {
+pub(super) fn escaped(dir: &Path) -> Result<String, Error> {
     let text = dir
         .to_str()
         .ok_or_else(|| Error::invalid("the path is not UTF-8").with("dir", dir.display()))?;
