@@ -4,8 +4,10 @@ mod deadlines;
 mod fill;
 mod point;
 mod replace;
+mod staging;
 mod there;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stead_core::{Backend, Clock, Error, Key, KeyRange, Partition, Result, Revision, WriteBatch};
@@ -21,6 +23,7 @@ pub use deadlines::Deadlines;
 use deadlines::Shift;
 pub use point::RestorePoint;
 use point::{Chosen, choose};
+pub use staging::Staging;
 use there::There;
 
 /// How to restore.
@@ -35,6 +38,8 @@ pub struct RestoreOptions {
     pub deadlines: Deadlines,
     /// Whether what the target holds in the range may be replaced. It has to be empty there otherwise.
     pub replace: bool,
+    /// Keeps the data of a store that another one takes the place of, where that is how they are replaced.
+    pub keep_previous: bool,
     /// Changes nothing, and says what would change.
     pub dry_run: bool,
     /// A revision that those of the restored entries shall be far above, besides that of the backup: of the store that the
@@ -53,6 +58,7 @@ impl RestoreOptions {
             range: KeyRange::all(),
             deadlines: Deadlines::Keep,
             replace: false,
+            keep_previous: false,
             dry_run: false,
             above: Revision::ZERO,
             observer: None,
@@ -64,6 +70,21 @@ impl RestoreOptions {
             observer(&Progress { phase, done, total });
         }
     }
+}
+
+/// How a restore is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestoreWay {
+    /// The target holds nothing, and is filled.
+    Fill,
+    /// What differs is written in one batch.
+    Batch,
+    /// A second store is filled, and takes the place of the target.
+    Switch,
+    /// In none: what differs does not fit into a batch of the target, and there can be no second store. Only a dry run says
+    /// so; else it is an error.
+    Impossible,
 }
 
 /// What a restore did, or would do.
@@ -84,6 +105,11 @@ pub struct RestoreReport {
     pub removed: u64,
     /// The revision of the target behind the restore: higher than any that the backup or the target had.
     pub revision: Revision,
+    /// How it was done, or would be.
+    pub way: RestoreWay,
+    /// Where the data are that were replaced by switching, if they still are: they were to be
+    /// [kept](RestoreOptions::keep_previous), or could not be removed.
+    pub previous: Option<PathBuf>,
 }
 
 /// How far revisions are raised above those of the backup: further than a store gets that went on after it, so that what was
@@ -119,7 +145,8 @@ impl Repository {
     ///
     /// - `Invalid`: there is no such backup; the revision is not known exactly; the target holds something, or the unfinished
     ///   restore of another backup; an entry is larger than the target's limits;
-    /// - `Unsupported`: the difference does not fit into one batch of the target, or the target cannot keep deadlines;
+    /// - `Unsupported`: the difference does not fit into one batch of the target, which
+    ///   [`restore_staged`](Repository::restore_staged) can do, or the target cannot keep deadlines;
     /// - `Corrupt`: the backup is damaged, or a chain lacks a link, with its name;
     /// - `Full` and others that the target reports. A target that was empty is then marked as unfinished: the same restore
     ///   begins anew in it.
@@ -129,13 +156,46 @@ impl Repository {
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
-        let restored = Box::pin(self.restore_inner(target, options, clock)).await;
+        let restored = Box::pin(self.restore_inner(target, None, options, clock)).await;
         restored.map_err(|error| error.during("restore"))
+    }
+
+    /// Restores a backup into the live store of `staging`, and closes it.
+    ///
+    /// As [`restore`](Repository::restore), but a difference that is too large for one batch is no obstacle: a second store
+    /// is filled beside the live one, with the backup and with what the live one holds outside of the range, compared,
+    /// and put in its place in one step. Whatever fails or is killed leaves the old or the new state, whole.
+    ///
+    /// Where the store was switched, every entry has a revision of its own from behind the restore, those outside of the
+    /// range too.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Repository::restore), and those of [`Staging`]. A store that held something is unchanged, unless it is
+    /// `UnknownOutcome`.
+    ///
+    /// # Cancellation
+    ///
+    /// As dropping `staging`, before it begins to switch.
+    pub async fn restore_staged(
+        &self,
+        staging: Box<dyn Staging>,
+        options: &RestoreOptions,
+        clock: &dyn Clock,
+    ) -> Result<RestoreReport> {
+        let live = staging.live();
+        let restored = Box::pin(self.restore_inner(&live, Some(staging), options, clock)).await;
+        // It is closed already where it was switched.
+        let closed = live.close().await;
+        restored
+            .and_then(|report| closed.map(|()| report))
+            .map_err(|error| error.during("restore"))
     }
 
     async fn restore_inner(
         &self,
         target: &Arc<dyn Backend>,
+        staging: Option<Box<dyn Staging>>,
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
@@ -175,7 +235,7 @@ impl Repository {
             clock,
         };
         match (live, options.dry_run) {
-            (true, _) => restore.replace(newest.id).await,
+            (true, _) => restore.replace(newest.id, staging).await,
             (false, true) => restore.count(newest.id).await,
             (false, false) => restore.fill(newest.id, mark, unfinished.is_some()).await,
         }
@@ -212,6 +272,8 @@ impl Restore<'_> {
             changed: 0,
             removed: 0,
             revision: self.raise,
+            way: RestoreWay::Fill,
+            previous: None,
         }
     }
 }

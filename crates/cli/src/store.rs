@@ -77,7 +77,7 @@ pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
 }
 
 /// Whoever looks for something does not want an empty store to be made at a mistyped path.
-fn look(text: &str) -> Result<()> {
+pub(crate) fn look(text: &str) -> Result<()> {
     let url: StoreUrl = text.parse()?;
     let place = Path::new(url.place());
     let missing = DIRECTORIES.contains(&url.scheme()) && matches!(place.try_exists(), Ok(false));

@@ -24,12 +24,16 @@
 #[cfg(feature = "config")]
 mod config;
 mod open;
+#[cfg(feature = "backup")]
+mod restore;
 
 #[cfg(feature = "config")]
 pub use config::Config;
 #[cfg(feature = "state")]
 pub use open::open_state;
 pub use open::{check_url, open};
+#[cfg(feature = "backup")]
+pub use restore::restore;
 #[cfg(feature = "backup")]
 pub use stead_backup as backup;
 #[cfg(feature = "state")]

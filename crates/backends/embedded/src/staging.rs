@@ -131,12 +131,12 @@ impl<C: EngineConfig> Staging<C> {
         let held = self.live.held()?;
         let (config, options) = (self.config.clone(), self.options.clone());
         let staged = off_thread(move || {
-            config.directory().make_stage(previous)?;
             let stage = Stage {
                 previous,
                 switched: false,
                 config,
             };
+            stage.config.directory().make_stage(previous)?;
             let config = stage.config.clone().at(&stage.config.directory().staged_path());
             let engine = config.open_engine()?;
             go_on(&engine, &held)?;

@@ -17,6 +17,7 @@ pub enum Deadlines {
 }
 
 /// What is done to deadlines.
+#[derive(Clone, Copy)]
 pub(super) struct Shift {
     rule: Deadlines,
     taken: Timestamp,

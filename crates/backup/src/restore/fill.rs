@@ -109,7 +109,7 @@ impl Restore<'_> {
     }
 }
 
-fn differs(entries: u64) -> Error {
+pub(super) fn differs(entries: u64) -> Error {
     Error::corrupt(
         "the target does not hold what was written to it: somebody else writes there, or it is damaged; empty it and \
          restore again",
@@ -118,7 +118,7 @@ fn differs(entries: u64) -> Error {
 }
 
 /// Writes to an empty target, in batches.
-struct Filler<'a> {
+pub(super) struct Filler<'a> {
     target: &'a dyn Backend,
     by_partition: bool,
     raise: Revision,
@@ -130,7 +130,7 @@ struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    fn new(target: &'a dyn Backend, raise: Revision) -> Self {
+    pub(super) fn new(target: &'a dyn Backend, raise: Revision) -> Self {
         let capabilities = target.capabilities();
         Filler {
             target,
@@ -144,7 +144,7 @@ impl<'a> Filler<'a> {
         }
     }
 
-    async fn put(&mut self, key: Key, value: Bytes, expiry: Expiry) -> Result<()> {
+    pub(super) async fn put(&mut self, key: Key, value: Bytes, expiry: Expiry) -> Result<()> {
         let bytes = key.as_bytes().len() + value.len();
         let other = self.by_partition
             && self
@@ -163,7 +163,7 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<()> {
+    pub(super) async fn flush(&mut self) -> Result<()> {
         if self.batch.is_empty() {
             return Ok(());
         }

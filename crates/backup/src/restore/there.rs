@@ -22,6 +22,14 @@ impl<'a> There<'a> {
         }
     }
 
+    /// With what others than users keep there.
+    pub(super) fn with_hidden(target: &'a dyn Backend, range: &KeyRange) -> Self {
+        There {
+            walk: Walk::new(target, target.capabilities(), range.clone()),
+            page: Vec::new().into_iter(),
+        }
+    }
+
     pub(super) async fn next(&mut self) -> Result<Option<(Key, Entry)>> {
         loop {
             if let Some(item) = self.page.next() {

@@ -1,28 +1,30 @@
 //! `stead backup restore`.
 
-use std::sync::Arc;
-
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::json;
 use stead::StateScope;
-use stead::backup::{BackupId, Deadlines, Repository, RestoreOptions, RestorePoint};
-use stead::core::{Backend, Revision, SystemClock, Timestamp};
+use stead::backup::{
+    BackupId, Deadlines, Repository, RestoreOptions, RestorePoint, RestoreReport, RestoreWay,
+};
+use stead::core::{Revision, SystemClock, Timestamp};
 use stead::state::encode_range;
 
 use super::{id, shown_by, time};
 use crate::args;
-use crate::exit::{Failure, Result};
+use crate::exit::Result;
 use crate::output::Output;
 use crate::sorted::Sorted;
-use crate::store::{self, Purpose};
+use crate::store;
 
 /// Restore a backup into the store
 ///
 /// All that is read is compared with its hashes before anything is written. An empty store is filled and compared. One that
-/// holds something is left alone, unless --replace is given: then what differs is written in one step, so that others see
-/// all of it or nothing. What is too much for one step is restored into an empty store, which then takes the place of the
-/// other.
+/// holds something is left alone, unless --replace is given: then what differs is written in one batch, so that others see
+/// all of it or nothing. Where that is more than a batch holds, a second store is filled in the directory of the first,
+/// compared, and put in its place in one step; it takes as much room on the disk again, until then. A kill at any instant
+/// leaves the old or the new state, whole. Stores that are in no directory (Redis, PostgreSQL) are restored into another
+/// prefix or schema in that case.
 ///
 /// Revisions go on far above those of before, so that none that was read before the restore matches an entry of after.
 #[derive(Args, Debug)]
@@ -48,6 +50,9 @@ pub(super) struct Restore {
     /// Replace what the store holds
     #[arg(long)]
     replace: bool,
+    /// Keep the data of a store that another one takes the place of, in the folder PREVIOUS of its directory
+    #[arg(long, requires = "replace")]
+    keep_previous: bool,
     /// Print what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -86,22 +91,21 @@ pub(super) async fn run(
         Rule::Drop => Deadlines::Drop,
     };
     options.replace = restore.replace;
+    options.keep_previous = restore.keep_previous;
     options.dry_run = restore.dry_run;
     options.observer = Some(shown_by(bar));
     // There has to be something to restore before a store is made for it.
     repository.find(point).await?;
-    let purpose = if restore.dry_run {
-        Purpose::Find
-    } else {
-        Purpose::Make
-    };
-    let opened = store::open(url, purpose).await?;
-    let target: Arc<dyn Backend> = Arc::clone(&opened.backend);
-    let report = repository.restore(&target, &options, &SystemClock).await;
-    let closed = target.close().await.map_err(Failure::from);
+    if restore.dry_run {
+        store::look(url)?;
+    }
+    let report = stead::restore(url, repository, &options, &SystemClock).await;
     bar.finish_and_clear();
     let report = report?;
-    closed?;
+    output.either(&text(restore, &report), &Sorted(&object(restore, &report)))
+}
+
+fn text(restore: &Restore, report: &RestoreReport) -> String {
     let verb = if restore.dry_run {
         "would be restored"
     } else {
@@ -117,7 +121,33 @@ pub(super) async fn run(
             report.expired
         ));
     }
-    let object = json!({
+    let how = match (report.way, restore.dry_run) {
+        (RestoreWay::Batch, false) => "in one batch",
+        (RestoreWay::Batch, true) => "it would be one batch",
+        (RestoreWay::Switch, false) => "into a second store, which took the place of the first",
+        (RestoreWay::Switch, true) => {
+            "it is more than a batch holds: a second store would be filled, and take the place of this one"
+        }
+        (RestoreWay::Impossible, _) => {
+            "it is more than a batch holds, and would be refused: restore into an empty store, such as another schema or \
+             prefix"
+        }
+        _ => "into an empty store",
+    };
+    text.push_str(&format!("\n{how}"));
+    if let Some(previous) = &report.previous {
+        let what = if restore.keep_previous {
+            "what was replaced is kept, a store of its own, in"
+        } else {
+            "what was replaced could not be removed, and is still in"
+        };
+        text.push_str(&format!("\n{what} {}", previous.display()));
+    }
+    text
+}
+
+fn object(restore: &Restore, report: &RestoreReport) -> serde_json::Value {
+    json!({
         "backup": report.backup.to_string(),
         "dry_run": restore.dry_run,
         "entries": report.entries,
@@ -126,6 +156,12 @@ pub(super) async fn run(
         "removed": report.removed,
         "expired": report.expired,
         "revision": report.revision.get(),
-    });
-    output.either(&text, &Sorted(&object))
+        "way": match report.way {
+            RestoreWay::Batch => "batch",
+            RestoreWay::Switch => "switch",
+            RestoreWay::Impossible => "impossible",
+            _ => "fill",
+        },
+        "previous": report.previous.as_ref().map(|path| path.display().to_string()),
+    })
 }

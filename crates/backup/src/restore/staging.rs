@@ -1,0 +1,192 @@
+//! Restoring beside a store, and putting what was restored in its place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stead_core::{Backend, Entry, Error, Expiry, Key, KeyRange, Partition, Reply, Result};
+
+use super::fill::{Filler, differs};
+use super::there::{There, same};
+use super::{Restore, RestoreReport, mark_key, raised};
+use crate::create::HIDDEN;
+use crate::manager::Phase;
+use crate::manifest::BackupId;
+
+/// Entries between two reports of progress.
+const REPORT_ENTRIES: u64 = 4096;
+
+/// A store that a second one of its kind can be filled beside, and put in the place of in one step.
+///
+/// `stead::restore` of the facade has one for every URL of a store in a directory. Nobody else may write to the live store
+/// from the beginning to the end.
+pub trait Staging: Send {
+    /// The store as it is.
+    fn live(&self) -> Arc<dyn Backend>;
+
+    /// Makes the second store, empty. Its revisions are no lower than those of the live one.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where no second one can be switched to; nothing has changed then.
+    fn stage(&mut self) -> Reply<'_, Arc<dyn Backend>>;
+
+    /// Closes both, and puts the second in the place of the first: whoever opens the store from then on has that one, and
+    /// whatever is killed, there is the one or the other. Returns where the replaced data are, if they still are.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownOutcome` if it is not known which of the two is there; with any other the first is, unchanged.
+    fn switch(self: Box<Self>) -> Reply<'static, Option<PathBuf>>;
+}
+
+impl Restore<'_> {
+    /// Fills a second store with the backup and with all that stays, compares, and switches.
+    pub(super) async fn switch(
+        &self,
+        mut staging: Box<dyn Staging>,
+        backup: BackupId,
+        mut report: RestoreReport,
+    ) -> Result<RestoreReport> {
+        let live = &**self.target;
+        let revision = live.stats().await?.revision;
+        let raise = raised(revision).max(self.raise);
+        if raise <= revision {
+            return Err(Error::unsupported(
+                "the store's revisions are used up; restore into a new store",
+            ));
+        }
+        let staged = staging.stage().await?;
+        let filled = {
+            let beside = Restore {
+                target: &staged,
+                raise,
+                ..*self
+            };
+            beside.carry_over(live).await?;
+            let filled = beside.fill(backup, mark_key()?, false).await?;
+            beside.compare_rest(live).await?;
+            filled
+        };
+        drop(staged);
+        report.previous = staging.switch().await?;
+        // A deadline may have passed since the difference was counted.
+        (report.entries, report.expired) = (filled.entries, filled.expired);
+        report.revision = filled.revision;
+        Ok(report)
+    }
+
+    /// Writes to the target what the live store holds outside of the range.
+    async fn carry_over(&self, live: &dyn Backend) -> Result<()> {
+        let mut filler = Filler::new(&**self.target, self.raise);
+        let total = live.stats().await?.entries;
+        let mut done = 0_u64;
+        let mut rest = Rest::of(live, &self.options.range)?;
+        while let Some((key, entry)) = rest.next().await? {
+            let expiry = entry.deadline().map_or(Expiry::Never, Expiry::At);
+            filler
+                .put(key, Bytes::copy_from_slice(entry.value()), expiry)
+                .await?;
+            done += 1;
+            if done.is_multiple_of(REPORT_ENTRIES) {
+                self.options.report(Phase::Restoring, done, total);
+            }
+        }
+        filler.flush().await
+    }
+
+    /// Compares what the target holds outside of the range with the live store.
+    async fn compare_rest(&self, live: &dyn Backend) -> Result<()> {
+        let mut ours = Rest::of(&**self.target, &self.options.range)?;
+        let mut theirs = Rest::of(live, &self.options.range)?;
+        let (mut our, mut their) = (ours.next().await?, theirs.next().await?);
+        let mut equal = 0_u64;
+        loop {
+            match (&our, &their) {
+                (None, None) => return Ok(()),
+                (Some((key, entry)), Some((other_key, other))) if key == other_key && alike(entry, other) => {
+                    equal += 1;
+                    (our, their) = (ours.next().await?, theirs.next().await?);
+                }
+                // Its deadline passed while one of the two had been read already.
+                (Some((_, entry)), _) if self.has_passed(entry) => our = ours.next().await?,
+                (_, Some((_, entry))) if self.has_passed(entry) => their = theirs.next().await?,
+                _ => return Err(differs(equal)),
+            }
+        }
+    }
+
+    fn has_passed(&self, entry: &Entry) -> bool {
+        entry
+            .deadline()
+            .is_some_and(|deadline| deadline <= self.clock.now())
+    }
+}
+
+fn alike(entry: &Entry, other: &Entry) -> bool {
+    same(
+        entry,
+        other.value(),
+        other.deadline().map_or(Expiry::Never, Expiry::At),
+    )
+}
+
+/// What a store holds outside of the range of a restore: what others than its users keep there is outside of any.
+struct Rest<'a> {
+    there: There<'a>,
+    range: &'a KeyRange,
+}
+
+impl<'a> Rest<'a> {
+    fn of(store: &'a dyn Backend, range: &'a KeyRange) -> Result<Self> {
+        let all = KeyRange::all();
+        let is_whole = range.start() <= all.start() && range.end().is_none();
+        Ok(Rest {
+            there: There::with_hidden(store, &if is_whole { hidden()? } else { all }),
+            range,
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<(Key, Entry)>> {
+        while let Some((key, entry)) = self.there.next().await? {
+            if !self.range.contains(&key) || key.partition_bytes().starts_with(HIDDEN) {
+                return Ok(Some((key, entry)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The range of the partitions that are hidden.
+fn hidden() -> Result<KeyRange> {
+    let at = |partition: &[u8]| Key::new(&Partition::new(partition)?, "");
+    let mut behind = HIDDEN.to_vec();
+    if let Some(last) = behind.last_mut() {
+        *last += 1;
+    }
+    Ok(KeyRange::all().after(&at(HIDDEN)?).before(&at(&behind)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_range_holds_hidden_partitions_and_no_others() {
+        let range = hidden().unwrap();
+        let key = |partition: &[u8]| Key::new(&Partition::new(partition).unwrap(), "k").unwrap();
+        for partition in [&b"\x01stead.restore"[..], b"\x01stead.copy", b"\x01stead.\xff"] {
+            assert!(range.contains(&key(partition)));
+        }
+        for partition in [
+            &b"\x01stead"[..],
+            b"\x01stead/",
+            b"\x01",
+            b"\x02",
+            b"agent:1",
+            b"\x01sta",
+        ] {
+            assert!(!range.contains(&key(partition)));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Restoring a backup into the store at a URL.
+
+use stead_backup::{Repository, RestoreOptions, RestoreReport};
+use stead_core::{Clock, Result};
+
+/// Restores a backup into the store at `url`, which is opened for it and closed again.
+///
+/// As [`Repository::restore`], and a store in a directory may hold as much as it likes: what is too much for one batch is
+/// restored beside it, compared, and put in its place in one step ([`Repository::restore_staged`]). Nobody else can open the
+/// store meanwhile.
+///
+/// ```
+/// # futures_executor::block_on(async {
+/// use stead::backup::{BackupManager, BackupType, Repository, RestoreOptions, RestorePoint};
+/// use stead::core::{BackendExt, Key, Partition, SystemClock, SystemRandom};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (url, place) = (format!("redb:{}/store", dir.path().display()), format!("{}/backups", dir.path().display()));
+/// let repository = Repository::init(&place, &SystemClock, &SystemRandom).await?;
+/// let store = stead::open(&url).await?;
+/// store.put(Key::new(&Partition::new("notes")?, "today")?, "write the docs").await?;
+/// BackupManager::new(repository.clone(), store.clone()).create_backup(BackupType::Full).await?;
+/// store.close().await?;
+///
+/// let mut options = RestoreOptions::new(RestorePoint::Latest);
+/// options.replace = true;
+/// let report = stead::restore(&url, &repository, &options, &SystemClock).await?;
+/// assert_eq!(report.entries, 1);
+/// # Ok::<(), stead::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// As [`open`](crate::open) and [`Repository::restore_staged`].
+pub async fn restore(
+    url: &str,
+    repository: &Repository,
+    options: &RestoreOptions,
+    clock: &dyn Clock,
+) -> Result<RestoreReport> {
+    #[cfg(any(feature = "redb", feature = "fjall", feature = "rocksdb", feature = "sled"))]
+    if let Some(staging) = beside::open(url, options).await? {
+        return repository.restore_staged(staging, options, clock).await;
+    }
+    let target = crate::open(url).await?;
+    let restored = repository.restore(&target, options, clock).await;
+    let closed = target.close().await;
+    restored.and_then(|report| closed.map(|()| report))
+}
+
+#[cfg(any(feature = "redb", feature = "fjall", feature = "rocksdb", feature = "sled"))]
+mod beside {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use stead_backup::{RestoreOptions, Staging};
+    use stead_core::{Backend, Reply, Result, StoreUrl};
+    use stead_embedded::{EngineConfig, Previous};
+
+    /// The store at `url`, if it is one in a directory.
+    pub(super) async fn open(url: &str, options: &RestoreOptions) -> Result<Option<Box<dyn Staging>>> {
+        let url: StoreUrl = url.parse()?;
+        let previous = if options.keep_previous {
+            Previous::Keep
+        } else {
+            Previous::Remove
+        };
+        let staging = match url.scheme() {
+            #[cfg(feature = "redb")]
+            "redb" => at::<stead_redb::RedbConfig>(url, previous).await?,
+            #[cfg(feature = "fjall")]
+            "fjall" => at::<stead_fjall::FjallConfig>(url, previous).await?,
+            #[cfg(feature = "rocksdb")]
+            "rocksdb" => at::<stead_rocksdb::RocksDbConfig>(url, previous).await?,
+            #[cfg(feature = "sled")]
+            "sled" => at::<stead_sled::SledConfig>(url, previous).await?,
+            _ => return Ok(None),
+        };
+        Ok(Some(staging))
+    }
+
+    async fn at<C: EngineConfig>(url: StoreUrl, previous: Previous) -> Result<Box<dyn Staging>> {
+        let staging = stead_embedded::Staging::<C>::open(url).await?;
+        Ok(Box::new(Beside { staging, previous }))
+    }
+
+    struct Beside<C: EngineConfig> {
+        staging: stead_embedded::Staging<C>,
+        previous: Previous,
+    }
+
+    impl<C: EngineConfig> Staging for Beside<C> {
+        fn live(&self) -> Arc<dyn Backend> {
+            Arc::clone(self.staging.live()) as Arc<dyn Backend>
+        }
+
+        fn stage(&mut self) -> Reply<'_, Arc<dyn Backend>> {
+            Reply::pending(async {
+                let staged: Arc<dyn Backend> = self.staging.stage(self.previous).await?;
+                Ok(staged)
+            })
+        }
+
+        fn switch(self: Box<Self>) -> Reply<'static, Option<PathBuf>> {
+            Reply::pending(self.staging.switch())
+        }
+    }
+}
