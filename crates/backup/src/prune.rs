@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_core::{Clock, Result, Timestamp};
+use stead_core::{Clock, ErrorKind, Result, Timestamp};
 
 use crate::hash::Hash;
 use crate::lock::Lock;
@@ -102,7 +102,8 @@ impl Repository {
     ///
     /// - `Invalid` for a policy that keeps nothing;
     /// - `Conflict` while another process writes to the repository;
-    /// - `Corrupt` where the log or the tree of a backup is damaged: nothing is removed then.
+    /// - `Corrupt` where the log, or the tree of a backup that is kept, is damaged: nothing is removed then. One that is
+    ///   forgotten may be damaged.
     pub async fn prune(&self, options: &PruneOptions, clock: &Arc<dyn Clock>) -> Result<PruneReport> {
         let pruned = async {
             if options.dry_run {
@@ -158,15 +159,18 @@ impl Repository {
         }
         let before = log.forgotten();
         let (mut needed, mut resting) = (BTreeMap::new(), BTreeMap::new());
+        let mut damaged = false;
         for manifest in log
             .all_backups()
             .filter(|manifest| !backups.contains(&manifest.id))
         {
             let still = !forgotten.contains(&manifest.id) && !before.contains(&manifest.id);
             let into = if still { &mut needed } else { &mut resting };
-            self.chunks_of(manifest, into)
-                .await
-                .map_err(|error| error.with("backup", manifest.id))?;
+            match self.chunks_of(manifest, into).await {
+                // Nobody needs it any more: what it has waits until its grace is over and it need not be read.
+                Err(error) if !still && error.kind() == ErrorKind::Corrupt => damaged = true,
+                read => read.map_err(|error| error.with("backup", manifest.id))?,
+            }
         }
         let mut trash = Trash {
             backups,
@@ -178,7 +182,7 @@ impl Repository {
                 continue;
             }
             // What no record names may belong to a backup that is being made.
-            let rests = resting.contains_key(&id) || !old(written_ms);
+            let rests = damaged || resting.contains_key(&id) || !old(written_ms);
             let into = if rests {
                 &mut trash.waiting
             } else {

@@ -11,7 +11,7 @@ use stead_backup::{
     BackupId, BackupType, PruneOptions, PruneReport, RestoreOptions, RestorePoint, RetentionPolicy,
     VerifyOptions,
 };
-use stead_core::{Clock, Timestamp};
+use stead_core::{Clock, ErrorKind, Timestamp};
 use support::{Bench, content, put};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -189,4 +189,41 @@ async fn what_a_kept_backup_needs_stays() {
     bench.manager.create_backup(BackupType::Full).await.unwrap();
     prune(&bench, 10, false).await;
     bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+}
+
+/// What is damaged can be got rid of: a full backup makes what it needs of that anew, and the rest is forgotten.
+#[tokio::test]
+async fn a_damaged_backup_can_be_forgotten() {
+    let bench = three().await;
+    for chunk in files(&bench, "chunks") {
+        let path = bench.path().join("chunks").join(&chunk[..2]).join(&chunk);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    let whole = bench.manager.create_backup(BackupType::Full).await.unwrap();
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    // One that is kept does not say any more what it needs: nothing is removed then.
+    let options = PruneOptions::new(RetentionPolicy::CountBasedPolicy { max_backups: 3 });
+    let error = bench.repository.prune(&options, &clock).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(ids(&bench).await.len(), 4);
+    let did = prune(&bench, 1, false).await;
+    assert_eq!(ids(&bench).await, [whole]);
+    assert_eq!((did.removed_chunks, did.waiting_chunks), (0, 4));
+    bench
+        .clock
+        .advance_millis(u64::try_from(DAY.as_millis()).unwrap());
+    let swept = prune(&bench, 1, false).await;
+    assert_eq!((swept.removed_chunks, swept.waiting_chunks), (4, 0));
+    bench.repository.verify(&VerifyOptions::default()).await.unwrap();
+    let target = bench.empty();
+    let options = RestoreOptions::new(RestorePoint::Latest);
+    bench
+        .repository
+        .restore(&target, &options, &*bench.clock)
+        .await
+        .unwrap();
+    assert_eq!(content(&*target).await, content(&*bench.store).await);
 }
