@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use stead_backup::{BackupId, BackupType, RestoreOptions, RestorePoint};
-use stead_core::ErrorKind;
+use stead_core::{Backend, ErrorKind};
 
 use crate::support::content;
-use crate::world::{MINUTE, World, damage, plain};
+use crate::world::{MINUTE, Moody, World, damage, plain};
 
 /// Three backups, and the chunks that each added.
 async fn story(world: &World) -> Vec<(BackupId, Vec<PathBuf>)> {
@@ -143,4 +145,21 @@ async fn without_a_backup_it_says_so() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_keeps_nothing_is_no_damage_of_the_backup() {
+    let world = World::new().await;
+    story(&world).await;
+    let liar = Moody::new(world.bench.empty());
+    liar.lies.store(true, Ordering::SeqCst);
+    let target: Arc<dyn Backend> = Arc::new(liar);
+    let latest = world
+        .bench
+        .repository
+        .restore_latest(&target, &latest(), &*world.clock)
+        .await;
+    let error = latest.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().starts_with("the target does not hold"), "{error}");
 }

@@ -11,5 +11,4 @@ mod retention;
 mod schedule;
 #[path = "../support/mod.rs"]
 mod support;
-mod told;
 mod world;

@@ -12,8 +12,8 @@ use stead_backup::{
     CheckpointStats, Schedule,
 };
 use stead_core::{
-    Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, Outcome, Read, Reply, Result, Scan,
-    SeededRandom, Snapshot, Stats, Timestamp, WatchSpec, Watcher, WriteBatch,
+    Backend, Capabilities, CheckReport, Clock, Cursor, Entry, Error, Key, Outcome, Read, Reply, Result,
+    Revision, Scan, SeededRandom, Snapshot, Stats, Timestamp, WatchSpec, Watcher, WriteBatch,
 };
 use tokio::time::{Instant, sleep};
 
@@ -197,15 +197,18 @@ pub(crate) struct Moody {
     inner: Arc<dyn Backend>,
     pub(crate) fails: AtomicBool,
     pub(crate) panics: AtomicBool,
+    /// Says that it wrote what it did not.
+    pub(crate) lies: AtomicBool,
     pub(crate) takes: Mutex<Duration>,
 }
 
 impl Moody {
-    fn new(inner: Arc<dyn Backend>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Backend>) -> Self {
         Moody {
             inner,
             fails: AtomicBool::new(false),
             panics: AtomicBool::new(false),
+            lies: AtomicBool::new(false),
             takes: Mutex::default(),
         }
     }
@@ -231,6 +234,9 @@ impl Backend for Moody {
     }
 
     fn apply(&self, batch: WriteBatch) -> Reply<'_, Outcome> {
+        if self.lies.load(Ordering::SeqCst) {
+            return Reply::ready(Outcome::Committed(Revision::new(1)));
+        }
         self.inner.apply(batch)
     }
 

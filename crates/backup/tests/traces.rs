@@ -1,4 +1,12 @@
-//! What is written down for whoever listens.
+//! What the coordinator of checkpoints writes down for whoever listens. By itself: `tracing` remembers for a whole process
+//! where nobody listens.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/mod.rs"]
+mod support;
+#[path = "coordinator/world.rs"]
+#[allow(dead_code, reason = "this test uses a part of it")]
+mod world;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
