@@ -1,6 +1,7 @@
 //! `stead backup`.
 
 mod create;
+mod diff;
 mod drill;
 mod keeping;
 mod prune;
@@ -51,6 +52,7 @@ enum Command {
     Create(create::Create),
     List(show::List),
     Show(show::Show),
+    Diff(diff::Diff),
     Verify(verify::Verify),
     Restore(restore::Restore),
     Drill(drill::Drill),
@@ -122,6 +124,7 @@ async fn work(
         Command::Create(create) => create::run(create, &repository, &store::which(store)?, bar, output).await,
         Command::List(list) => show::list(list, &repository, output).await,
         Command::Show(show) => show::show(show, &repository, output).await,
+        Command::Diff(diff) => diff::run(diff, &repository, store, bar, output).await,
         Command::Drill(drill) => drill::run(drill, &repository, bar, output).await,
         Command::Prune(prune) => prune::run(prune, &repository, bar, output).await,
         Command::Verify(verify) => verify::run(verify, &repository, bar, output).await,
