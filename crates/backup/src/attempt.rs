@@ -1,13 +1,14 @@
 //! The chunks of a backup that is being made.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stead_core::Result;
 
 use crate::chunk::Chunk;
 use crate::hash::Hash;
-use crate::repository::{Repository, chunk_name};
+use crate::repository::{Repository, chunk_folder, chunk_name};
+use crate::task::blocking;
 
 /// Puts chunks into the repository, and can take back what was put.
 pub(crate) struct Attempt {
@@ -16,6 +17,8 @@ pub(crate) struct Attempt {
     look: bool,
     /// Those that were not there before, the ones on their way among them.
     made: Mutex<BTreeSet<Hash>>,
+    /// The folders that chunks are in.
+    folders: Mutex<BTreeSet<String>>,
 }
 
 impl Attempt {
@@ -25,10 +28,12 @@ impl Attempt {
             repository: repository.clone(),
             look,
             made: Mutex::default(),
+            folders: Mutex::default(),
         })
     }
 
-    /// Writes a chunk unless it is there. Whether it was written.
+    /// Makes a chunk, and writes it unless it is there. What else was made, and whether it was written. It is durable once
+    /// [`sync`](Attempt::sync) was called.
     ///
     /// In a directory, one that is there is compared: what is damaged is written anew, and with it the backups that need it
     /// are whole again. A bucket answers for the bytes that it keeps, and the length is all that is compared.
@@ -36,26 +41,70 @@ impl Attempt {
     /// # Errors
     ///
     /// `Invalid` where the repository is gone; else what the place reports.
-    pub(crate) async fn put(&self, chunk: Chunk) -> Result<bool> {
-        // A file that is written where nothing is any more would make the folders anew.
+    pub(crate) async fn put<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce() -> Result<(Chunk, T)> + Send + 'static,
+    ) -> Result<(T, bool)> {
+        if self.repository.location().local().is_none() {
+            let (chunk, more) = blocking(make).await?;
+            return Ok((more, self.put_object(chunk).await?));
+        }
+        // What waits for the disk blocks its thread, and is no task for each step.
+        let this = Arc::clone(self);
+        blocking(move || {
+            let (chunk, more) = make()?;
+            Ok((more, this.put_file(&chunk)?))
+        })
+        .await
+    }
+
+    fn put_file(&self, chunk: &Chunk) -> Result<bool> {
         self.repository.check_directory()?;
+        let (id, name) = (chunk.named.id, chunk.named.id.to_string());
+        let folder = chunk_folder(&id);
+        if self.look && self.repository.holds_file(&chunk_name(&id), &chunk.bytes)? {
+            locked(&self.folders).insert(folder);
+            return Ok(false);
+        }
+        locked(&self.made).insert(id);
+        let put = self.repository.location().put_local(&folder, &name, &chunk.bytes);
+        let new =
+            put.unwrap_or_else(|| Err(stead_core::Error::internal("the repository is no directory")))?;
+        if !new {
+            // Others may need it.
+            locked(&self.made).remove(&id);
+        }
+        locked(&self.folders).insert(folder);
+        Ok(true)
+    }
+
+    async fn put_object(&self, chunk: Chunk) -> Result<bool> {
         let (id, name) = (chunk.named.id, chunk_name(&chunk.named.id));
         if self.look
             && let Some(size) = self.repository.size_of(&name).await?
         {
-            let same =
-                size == u64::from(chunk.named.stored) && self.repository.holds(&name, &chunk.bytes).await?;
+            let same = size == u64::from(chunk.named.stored);
             if !same {
                 self.repository.put(&name, chunk.bytes).await?;
             }
             return Ok(!same);
         }
-        self.made().insert(id);
+        locked(&self.made).insert(id);
         let made = self.repository.put_new(&name, chunk.bytes).await;
         if let Ok(false) = made {
-            self.made().remove(&id);
+            locked(&self.made).remove(&id);
         }
         made
+    }
+
+    /// Makes durable what was put: also chunks that were there, whose writer may have been killed before their names were.
+    ///
+    /// # Errors
+    ///
+    /// What the place reports.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        let folders = std::mem::take(&mut *locked(&self.folders));
+        self.repository.location().sync_folders(folders).await
     }
 
     /// Removes what was not there before, as far as it can be: there will be no backup that needs it, and the disk may be
@@ -64,7 +113,7 @@ impl Attempt {
         if self.repository.local_lock().is_none() {
             return;
         }
-        let made = std::mem::take(&mut *self.made());
+        let made = std::mem::take(&mut *locked(&self.made));
         for id in made {
             // What stays is removed by a prune.
             let _ = self.repository.remove(&chunk_name(&id)).await;
@@ -73,10 +122,10 @@ impl Attempt {
 
     /// From now on nothing can be taken back: a backup may be there that needs it.
     pub(crate) fn keep(&self) {
-        self.made().clear();
+        locked(&self.made).clear();
     }
+}
 
-    fn made(&self) -> std::sync::MutexGuard<'_, BTreeSet<Hash>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

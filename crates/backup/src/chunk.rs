@@ -14,7 +14,7 @@
 //!
 //! The name is the SHA-256 of the whole object, so that a flipped bit anywhere in it is found.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 use stead_core::{Error, Result};
@@ -69,6 +69,30 @@ pub(crate) struct Chunk {
 thread_local! {
     // Its tables are as large as the content: not to be made anew for each chunk.
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    // Memory that is fresh from the operating system costs more than what is written to it.
+    static CONTENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static COMPRESSED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A thread keeps buffers up to this length in bytes: a chunk of small entries fits.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// Runs `work` with an empty buffer for the content of a chunk.
+pub(crate) fn with_buffer<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    with_kept(&CONTENT, work)
+}
+
+fn with_kept<T>(
+    kept: &'static std::thread::LocalKey<Cell<Vec<u8>>>,
+    work: impl FnOnce(&mut Vec<u8>) -> T,
+) -> T {
+    let mut buffer = kept.take();
+    buffer.clear();
+    let done = work(&mut buffer);
+    if buffer.capacity() <= KEPT_BYTES {
+        kept.set(buffer);
+    }
+    done
 }
 
 impl Chunk {
@@ -87,22 +111,21 @@ impl Chunk {
             return Err(too_long());
         }
         let content_bytes = u32::try_from(content.len()).map_err(|_| too_long())?;
-        let mut bytes = vec![0; HEADER_BYTES + zstd::zstd_safe::compress_bound(content.len())];
-        let compressed = compress(content, &mut bytes[HEADER_BYTES..])?;
-        let (compression, length) = if compressed < content.len() {
-            (1, compressed)
-        } else {
-            bytes[HEADER_BYTES..HEADER_BYTES + content.len()].copy_from_slice(content);
-            (0, content.len())
-        };
-        bytes.truncate(HEADER_BYTES + length);
-        bytes[..4].copy_from_slice(MAGIC);
-        bytes[4] = VERSION;
-        bytes[5] = kind as u8;
-        bytes[6] = compression;
-        bytes[8..12].copy_from_slice(&content_bytes.to_le_bytes());
-        let length = u32::try_from(length).map_err(|_| too_long())?;
-        bytes[12..16].copy_from_slice(&length.to_le_bytes());
+        let bytes = with_kept(&COMPRESSED, |compressed| {
+            compress(content, compressed)?;
+            let (compression, body) = match compressed.len() < content.len() {
+                true => (1, &compressed[..]),
+                false => (0, content),
+            };
+            let length = u32::try_from(body.len()).map_err(|_| too_long())?;
+            let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+            bytes.extend_from_slice(MAGIC);
+            bytes.extend_from_slice(&[VERSION, kind as u8, compression, 0]);
+            bytes.extend_from_slice(&content_bytes.to_le_bytes());
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(body);
+            Ok::<_, Error>(bytes)
+        })?;
         let stored = u32::try_from(bytes.len()).map_err(|_| too_long())?;
         let named = ChunkRef {
             id: Hash::of(&bytes),
@@ -116,7 +139,8 @@ impl Chunk {
     }
 }
 
-fn compress(content: &[u8], out: &mut [u8]) -> Result<usize> {
+fn compress(content: &[u8], out: &mut Vec<u8>) -> Result<usize> {
+    out.reserve(zstd::zstd_safe::compress_bound(content.len()));
     COMPRESSOR.with_borrow_mut(|compressor| {
         let compressor = match compressor {
             Some(compressor) => compressor,

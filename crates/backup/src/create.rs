@@ -159,7 +159,7 @@ impl BackupManager {
 
     /// Everything that the snapshot holds.
     async fn full(&self, view: &Arc<dyn Snapshot>, attempt: &Arc<Attempt>) -> Result<Taken> {
-        let mut writer = Writer::new(&self.repository, Shape::Full, attempt);
+        let mut writer = Writer::new(Shape::Full, attempt);
         let total = self.store.stats().await?.entries;
         let mut walk = Walk::new(&**view, self.store.capabilities(), KeyRange::all())
             .without(HIDDEN)
@@ -171,10 +171,7 @@ impl BackupManager {
                 break;
             }
             done += page.len() as u64;
-            for item in page {
-                let (key, entry) = entry_of(item)?;
-                writer.push(Record::of(key, entry)).await?;
-            }
+            writer.push(page.into_iter().map(record_of)).await?;
             self.report(Phase::Reading, done, total.max(done));
         }
         drop(walk);
@@ -206,6 +203,11 @@ pub(crate) fn entry_of(item: Item) -> Result<(Key, Entry)> {
         Some(entry) => Ok((item.key, entry)),
         None => Err(Error::internal("a scan gave a key without its entry")),
     }
+}
+
+/// What becomes of it.
+pub(crate) fn record_of(item: Item) -> Result<Record> {
+    entry_of(item).map(|(key, entry)| Record::of(key, entry))
 }
 
 /// The revision of a snapshot of a store that has one for all partitions.

@@ -14,7 +14,7 @@ use stead_core::{
 
 use crate::attempt::Attempt;
 use crate::chunk::{ChunkRef, Kind};
-use crate::create::{HIDDEN, PAGE_ENTRIES, Taken, entry_of, store_revision};
+use crate::create::{HIDDEN, PAGE_ENTRIES, Taken, record_of, store_revision};
 use crate::manager::{BackupManager, Phase};
 use crate::manifest::{Manifest, Reach};
 use crate::partitions::{self, Listing, Reached};
@@ -50,7 +50,7 @@ impl BackupManager {
         let mut increment = Increment {
             manager: self,
             view: &**view,
-            writer: Writer::new(&self.repository, Shape::Increment, attempt),
+            writer: Writer::new(Shape::Increment, attempt),
             done: 0,
             reported: 0,
         };
@@ -136,10 +136,7 @@ impl Increment<'_> {
                 return Ok(());
             }
             self.count(page.len(), 0);
-            for item in page {
-                let (key, entry) = entry_of(item)?;
-                self.writer.push(Record::of(key, entry)).await?;
-            }
+            self.writer.push(page.into_iter().map(record_of)).await?;
         }
     }
 
@@ -203,19 +200,18 @@ impl Increment<'_> {
             left -= keys.len();
             self.count(keys.len(), left);
             let entries = self.view.get_many(&keys).await?;
-            for ((key, entry), change) in keys.into_iter().zip(entries).zip(changes) {
-                let record = match entry {
-                    Some(entry) => {
-                        widest = widest.max(entry.value().len());
-                        Record {
-                            first: change.first.min(entry.revision()),
-                            ..Record::of(key, entry)
-                        }
-                    }
-                    None => change.removal(key),
-                };
-                self.writer.push(record).await?;
-            }
+            let found = keys.into_iter().zip(entries).zip(changes);
+            let records = found.map(|((key, entry), change)| match entry {
+                Some(entry) => {
+                    widest = widest.max(entry.value().len());
+                    Ok(Record {
+                        first: change.first.min(entry.revision()),
+                        ..Record::of(key, entry)
+                    })
+                }
+                None => Ok(change.removal(key)),
+            });
+            self.writer.push(records).await?;
         }
         Ok(())
     }

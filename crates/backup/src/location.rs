@@ -10,6 +10,7 @@ mod s3_tests;
 #[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
 mod transport;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -147,6 +148,25 @@ impl Location {
             .map(|part| part.as_ref().to_owned())
             .collect();
         blocking(move || directory::sync_folders(&local, &parts)).await
+    }
+
+    /// Writes an object of a directory, on the caller's thread: durable but for its name, which
+    /// [`sync_folders`](Location::sync_folders) makes so. Whether there was none; nothing where this is no directory.
+    pub(crate) fn put_local(&self, folder: &str, name: &str, bytes: &[u8]) -> Option<Result<bool>> {
+        let local = self.local.as_ref()?;
+        Some(directory::put(local, folder, name, bytes))
+    }
+
+    /// Makes the names in these folders durable, and those of the folders.
+    ///
+    /// # Errors
+    ///
+    /// As [`sync_folder`](Location::sync_folder), and a folder that is missing is one.
+    pub(crate) async fn sync_folders(&self, folders: BTreeSet<String>) -> Result<()> {
+        let Some(local) = self.local.clone() else {
+            return Ok(());
+        };
+        blocking(move || directory::sync_all(&local, &folders)).await
     }
 
     /// Removes what writes that were killed left behind in a directory: files whose name ends in `#` and a number, which

@@ -87,11 +87,11 @@ pub(crate) enum Shape {
     Increment,
 }
 
-/// The content of a chunk with `records`, which are in the order of their keys.
-pub(crate) fn encode(records: &[Record], shape: Shape) -> Vec<u8> {
+/// Adds to `out` the content of a chunk with `records`, which are in the order of their keys.
+pub(crate) fn encode(records: &[Record], shape: Shape, out: &mut Vec<u8>) {
     let weight: usize = records.iter().map(Record::weight).sum();
-    let mut out = Vec::with_capacity(weight + 16);
-    varint::put(&mut out, records.len() as u64);
+    out.reserve(weight + 16);
+    varint::put(out, records.len() as u64);
     let mut before: &[u8] = &[];
     for record in records {
         let key = record.key.as_bytes();
@@ -100,29 +100,29 @@ pub(crate) fn encode(records: &[Record], shape: Shape) -> Vec<u8> {
             .zip(key)
             .take_while(|(one, other)| one == other)
             .count();
-        varint::put(&mut out, shared as u64);
-        varint::put(&mut out, (key.len() - shared) as u64);
+        varint::put(out, shared as u64);
+        varint::put(out, (key.len() - shared) as u64);
         out.extend_from_slice(&key[shared..]);
         before = key;
     }
     let mut revision = 0;
     for record in records {
         let this = record.revision.get();
-        varint::put(&mut out, zigzag(this.wrapping_sub(revision).cast_signed()));
+        varint::put(out, zigzag(this.wrapping_sub(revision).cast_signed()));
         revision = this;
     }
     if shape == Shape::Increment {
         for record in records {
-            varint::put(&mut out, record.revision.get() - record.first.get());
+            varint::put(out, record.revision.get() - record.first.get());
         }
     }
     let mut deadline = 0;
     for record in records {
         match record.deadline.map(Timestamp::as_millis) {
-            None => varint::put(&mut out, 0),
+            None => varint::put(out, 0),
             Some(this) => {
-                varint::put(&mut out, 1);
-                varint::put(&mut out, zigzag(this.wrapping_sub(deadline).cast_signed()));
+                varint::put(out, 1);
+                varint::put(out, zigzag(this.wrapping_sub(deadline).cast_signed()));
                 deadline = this;
             }
         }
@@ -134,12 +134,11 @@ pub(crate) fn encode(records: &[Record], shape: Shape) -> Vec<u8> {
             Payload::Entry(entry) => entry.value().len() as u64 + 2,
             Payload::Value(bytes) => bytes.len() as u64 + 2,
         };
-        varint::put(&mut out, tag);
+        varint::put(out, tag);
     }
     for record in records {
         out.extend_from_slice(record.payload.value().unwrap_or_default());
     }
-    out
 }
 
 /// Reads what [`encode`] gave.
@@ -242,13 +241,23 @@ fn values(content: &Bytes, reader: &mut Reader<'_>, records: &mut [Record]) -> R
 /// SHA-256 over the byte 0 and, for each record, its kind (0 deleted, 1 expired, 2 a value), the length of the key in two
 /// bytes, the key, the revision and the deadline in eight bytes each (no deadline: all bits set), all big-endian, and the
 /// SHA-256 of the value, 32 zeros where there is none.
-pub(crate) struct LeafHash(Sha256);
+pub(crate) struct LeafHash {
+    hash: Sha256,
+    /// What is still to be hashed: many blocks at once take less time than one after the other.
+    held: Vec<u8>,
+}
+
+/// So much is hashed at a time, in bytes.
+const HELD_BYTES: usize = 4 << 10;
 
 impl LeafHash {
     pub(crate) fn new() -> Self {
-        let mut hash = Sha256::new();
-        hash.update([0]);
-        LeafHash(hash)
+        let mut held = Vec::with_capacity(2 * HELD_BYTES);
+        held.push(0);
+        LeafHash {
+            hash: Sha256::new(),
+            held,
+        }
     }
 
     pub(crate) fn add(&mut self, record: &Record) {
@@ -259,31 +268,26 @@ impl LeafHash {
             reason = "a key is shorter than 65,536 bytes"
         )]
         let length = (key.len() as u16).to_be_bytes();
-        let mut buffer = [0; 160];
-        buffer[0] = record.payload.tag();
-        buffer[1..3].copy_from_slice(&length);
+        let deadline = record.deadline.map_or(u64::MAX, Timestamp::as_millis);
         let mut tail = [0; 48];
         tail[..8].copy_from_slice(&record.revision.get().to_be_bytes());
-        let deadline = record.deadline.map_or(u64::MAX, Timestamp::as_millis);
         tail[8..16].copy_from_slice(&deadline.to_be_bytes());
         if let Some(value) = record.payload.value() {
             tail[16..].copy_from_slice(Hash::of(value).as_bytes());
         }
-        // One call for keys of usual length: the hash copies what does not fill a block.
-        let end = 3 + key.len() + tail.len();
-        if let Some(joined) = buffer.get_mut(..end) {
-            joined[3..3 + key.len()].copy_from_slice(key);
-            joined[3 + key.len()..].copy_from_slice(&tail);
-            self.0.update(&*joined);
-        } else {
-            self.0.update(&buffer[..3]);
-            self.0.update(key);
-            self.0.update(tail);
+        self.held
+            .extend_from_slice(&[record.payload.tag(), length[0], length[1]]);
+        self.held.extend_from_slice(key);
+        self.held.extend_from_slice(&tail);
+        if self.held.len() >= HELD_BYTES {
+            self.hash.update(&self.held);
+            self.held.clear();
         }
     }
 
-    pub(crate) fn finish(self) -> Hash {
-        Hash::from_bytes(self.0.finalize().into())
+    pub(crate) fn finish(mut self) -> Hash {
+        self.hash.update(&self.held);
+        Hash::from_bytes(self.hash.finalize().into())
     }
 }
 

@@ -8,6 +8,7 @@
 //! lock                   who writes, on object stores; in a directory, FORMAT is locked instead
 //! ```
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -305,13 +306,19 @@ impl Repository {
         }
     }
 
-    /// Whether an object of this length has these bytes, which is only looked at in a directory.
-    pub(crate) async fn holds(&self, name: &str, bytes: &Bytes) -> Result<bool> {
-        if self.0.location.local().is_none() {
-            return Ok(true);
+    /// Whether there is a file of these bytes. Only in a directory.
+    pub(crate) fn holds_file(&self, name: &str, bytes: &Bytes) -> Result<bool> {
+        let Some(path) = self.0.location.local().map(|root| root.join(name)) else {
+            return Ok(false);
+        };
+        let found = std::fs::metadata(&path).and_then(|found| match found.len() == bytes.len() as u64 {
+            true => std::fs::read(&path).map(|found| found == *bytes),
+            false => Ok(false),
+        });
+        match found {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            found => found.map_err(|cause| error::file(cause, &path)),
         }
-        let found = self.get(name, bytes.len() as u64).await?;
-        Ok(found.is_some_and(|found| found == *bytes))
     }
 
     /// That the directory of the repository is there still. Of a bucket nothing is asked.
@@ -356,7 +363,32 @@ impl Repository {
     /// The chunk as it is stored.
     pub(crate) async fn chunk_bytes(&self, named: &ChunkRef) -> Result<Bytes> {
         let found = self.get(&chunk_name(&named.id), chunk::MAX_BYTES as u64).await?;
-        found.ok_or_else(|| Error::corrupt("a chunk is missing from the repository").with("chunk", named.id))
+        found.ok_or_else(|| missing(&named.id))
+    }
+
+    /// The same on the caller's thread. Only in a directory.
+    pub(crate) fn chunk_file(&self, named: &ChunkRef) -> Result<Bytes> {
+        let Some(path) = self
+            .0
+            .location
+            .local()
+            .map(|root| root.join(chunk_name(&named.id)))
+        else {
+            return Err(Error::internal("the repository is no directory"));
+        };
+        // Of what is longer than it is named, a byte more is read, so that it is found to be.
+        let most = u64::from(named.stored).min(chunk::MAX_BYTES as u64) + 1;
+        let read = std::fs::File::open(&path).and_then(|file| {
+            let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(0);
+            let mut bytes = Vec::with_capacity(length + 1);
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        });
+        match read {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(missing(&named.id)),
+            Err(cause) => Err(error::file(cause, &path)),
+        }
     }
 
     /// A chunk that no backup names, as it is stored, unless it is gone.
@@ -375,6 +407,10 @@ impl std::fmt::Debug for Repository {
             .field("name", &self.name())
             .finish_non_exhaustive()
     }
+}
+
+fn missing(id: &Hash) -> Error {
+    Error::corrupt("a chunk is missing from the repository").with("chunk", id)
 }
 
 /// Where a chunk is: in one of 256 folders.

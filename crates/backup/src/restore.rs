@@ -261,6 +261,7 @@ impl Restore<'_> {
             &self.options.range,
             self.chosen.upto,
         )
+        .verified()
     }
 
     fn empty_report(&self, backup: BackupId) -> RestoreReport {

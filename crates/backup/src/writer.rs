@@ -1,17 +1,16 @@
 //! Writing the chunks of a backup: records go in, in the order of their keys, and the top of their tree comes out.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use stead_core::Result;
 
 use crate::attempt::Attempt;
-use crate::chunk::{Chunk, ChunkRef, Kind};
+use crate::chunk::{self, Chunk, ChunkRef, Kind};
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
 use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
-use crate::repository::{Repository, chunk_folder};
-use crate::task::{Task, blocking};
+use crate::task::Task;
 
 /// Chunks that are encoded and written at a time: one for each core of a small machine, and as many that wait for the disk.
 /// Each holds a few times its content, of about 1 MiB, in memory.
@@ -21,7 +20,6 @@ const AT_A_TIME: usize = 4;
 ///
 /// What was written stays where it is if the writer is dropped: chunks that no backup names are removed by a prune.
 pub(crate) struct Writer {
-    repository: Repository,
     shape: Shape,
     attempt: Arc<Attempt>,
     cutter: Cutter,
@@ -30,8 +28,6 @@ pub(crate) struct Writer {
     jobs: VecDeque<Task<Written>>,
     tree: Builder,
     counts: BackupCounts,
-    /// The folders of chunks that were there already.
-    reused: BTreeSet<String>,
 }
 
 struct Written {
@@ -40,9 +36,8 @@ struct Written {
 }
 
 impl Writer {
-    pub(crate) fn new(repository: &Repository, shape: Shape, attempt: &Arc<Attempt>) -> Self {
+    pub(crate) fn new(shape: Shape, attempt: &Arc<Attempt>) -> Self {
         Writer {
-            repository: repository.clone(),
             shape,
             attempt: Arc::clone(attempt),
             cutter: Cutter::default(),
@@ -50,12 +45,21 @@ impl Writer {
             jobs: VecDeque::new(),
             tree: Builder::default(),
             counts: BackupCounts::default(),
-            reused: BTreeSet::new(),
         }
     }
 
-    /// Adds the record of the next key.
-    pub(crate) async fn push(&mut self, record: Record) -> Result<()> {
+    /// Adds the records of the next keys.
+    pub(crate) async fn push(&mut self, records: impl IntoIterator<Item = Result<Record>>) -> Result<()> {
+        for record in records {
+            if self.add(record?) {
+                self.cut().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a record to the block. Whether that ends with it.
+    fn add(&mut self, record: Record) -> bool {
         let value = record.payload.value().map_or(0, <[u8]>::len);
         self.counts.logical_bytes += (record.key.as_bytes().len() + value) as u64;
         match record.payload {
@@ -65,10 +69,7 @@ impl Writer {
         }
         let ends = self.cutter.ends_behind(&record);
         self.block.push(record);
-        if ends {
-            self.cut().await?;
-        }
-        Ok(())
+        ends
     }
 
     /// Sends the block on its way.
@@ -80,8 +81,7 @@ impl Writer {
         }
         let (attempt, shape) = (Arc::clone(&self.attempt), self.shape);
         self.jobs.push_back(Task::spawn(async move {
-            let (chunk, child) = blocking(move || encode(&block, shape)).await?;
-            let new = attempt.put(chunk).await?;
+            let (child, new) = attempt.put(move || encode(&block, shape)).await?;
             Ok(Written { child, new })
         }));
         Ok(())
@@ -110,7 +110,7 @@ impl Writer {
 
     async fn put(&mut self, chunk: Chunk) -> Result<()> {
         let named = chunk.named;
-        let new = self.attempt.put(chunk).await?;
+        let ((), new) = self.attempt.put(move || Ok((chunk, ()))).await?;
         self.count(&named, new);
         Ok(())
     }
@@ -121,8 +121,6 @@ impl Writer {
         self.counts.stored_bytes += stored;
         if new {
             self.counts.new_bytes += stored;
-        } else {
-            self.reused.insert(chunk_folder(&chunk.id));
         }
     }
 
@@ -146,10 +144,7 @@ impl Writer {
         for chunk in chunks {
             self.put(chunk).await?;
         }
-        // Whoever wrote them may have been killed before their names were durable.
-        for folder in &self.reused {
-            self.repository.location().sync_folder(folder).await?;
-        }
+        self.attempt.sync().await?;
         Ok((root, self.counts))
     }
 }
@@ -160,7 +155,10 @@ fn encode(block: &[Record], shape: Shape) -> Result<(Chunk, Child)> {
     for record in block {
         leaf.add(record);
     }
-    let chunk = Chunk::encode(Kind::Records, &records::encode(block, shape))?;
+    let chunk = chunk::with_buffer(|content| {
+        records::encode(block, shape, content);
+        Chunk::encode(Kind::Records, content)
+    })?;
     let (Some(first), Some(last)) = (block.first(), block.last()) else {
         return Err(stead_core::Error::internal("a chunk of no records"));
     };

@@ -1,7 +1,8 @@
 //! Repositories in directories.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -116,6 +117,70 @@ pub(super) fn sync_folders(root: &Path, parts: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes a file durably, or replaces one, in one of the folders below `root`, which is made where it is missing. Its name is
+/// durable once [`sync_all`] was called on its folder. Whether there was none.
+///
+/// Its bytes are on the disk before it gets its name.
+pub(super) fn put(root: &Path, folder: &str, name: &str, bytes: &[u8]) -> Result<bool> {
+    let path = root.join(folder).join(name);
+    let (temporary, mut file) = match create_temporary(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_below(root, folder).map_err(|error| error::file(error, &path))?;
+            create_temporary(&path)
+        }
+        created => created,
+    }
+    .map_err(|error| error::file(error, &path))?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| path.try_exists())
+        .and_then(|exists| fs::rename(&temporary, &path).map(|()| !exists));
+    written.map_err(|error| {
+        // If it stays, it is a leftover.
+        let _ = fs::remove_file(&temporary);
+        error::file(error, &path)
+    })
+}
+
+/// A new file beside `path`, with a name that leftovers have.
+fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut number = 0_u32;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("#{number}"));
+        match File::create_new(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => number += 1,
+            created => return created.map(|file| (name.into(), file)),
+        }
+    }
+}
+
+/// Makes the folders of `folder` below `root`, but never `root`.
+fn make_below(root: &Path, folder: &str) -> io::Result<()> {
+    let mut path = root.to_owned();
+    for part in folder.split('/') {
+        path.push(part);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Syncs folders, and last what is above all of them.
+pub(super) fn sync_all(root: &Path, folders: &BTreeSet<String>) -> Result<()> {
+    let synced = |folder: &Path| sync(folder).map_err(|error| error::file(error, folder));
+    let mut above = BTreeSet::new();
+    for folder in folders {
+        synced(&root.join(folder))?;
+        above.extend(Path::new(folder).ancestors().skip(1).map(|part| root.join(part)));
+    }
+    // The longest path is the deepest.
+    above.iter().rev().try_for_each(|folder| synced(folder))
 }
 
 /// Removes the temporary files below `root` that were last written more than `age` before `now`.
@@ -254,6 +319,26 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
         let whole = store.get(&object).await.unwrap().bytes().await.unwrap();
         assert_eq!(whole, "whole");
+    }
+
+    #[test]
+    fn a_file_replaces_what_is_there_and_nothing_is_made_where_the_root_is_gone() {
+        let base = tempfile::tempdir().unwrap();
+        let root = base.path().join("root");
+        let error = put(&root, "chunks/ab", "abcd", b"first").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(!root.exists());
+
+        fs::create_dir(&root).unwrap();
+        assert!(put(&root, "chunks/ab", "abcd", b"first").unwrap());
+        fs::write(root.join("chunks/ab/abcd#0"), "half").unwrap();
+        assert!(!put(&root, "chunks/ab", "abcd", b"second").unwrap());
+        assert!(put(&root, "chunks/cd", "cdef", b"third").unwrap());
+        assert_eq!(fs::read(root.join("chunks/ab/abcd")).unwrap(), b"second");
+        assert_eq!(fs::read_dir(root.join("chunks/ab")).unwrap().count(), 2);
+        let folders = ["chunks/ab", "chunks/cd"].map(str::to_owned);
+        sync_all(&root, &folders.into()).unwrap();
+        assert!(sync_all(&root, &["chunks/ef".to_owned()].into()).is_err());
     }
 
     #[tokio::test]

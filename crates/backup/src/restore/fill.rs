@@ -122,7 +122,8 @@ pub(super) struct Filler<'a> {
     target: &'a dyn Backend,
     by_partition: bool,
     raise: Revision,
-    batch: WriteBatch,
+    /// What the next batch gets.
+    puts: Vec<(Key, Bytes, Expiry)>,
     bytes: usize,
     most_bytes: usize,
     most_operations: usize,
@@ -136,7 +137,7 @@ impl<'a> Filler<'a> {
             target,
             by_partition: capabilities.atomicity == Extent::Partition,
             raise,
-            batch: WriteBatch::new(),
+            puts: Vec::new(),
             bytes: 0,
             most_bytes: BATCH_BYTES.min(capabilities.limits.batch_bytes),
             most_operations: BATCH_ENTRIES.min(capabilities.limits.batch_operations),
@@ -148,26 +149,25 @@ impl<'a> Filler<'a> {
         let bytes = key.as_bytes().len() + value.len();
         let other = self.by_partition
             && self
-                .batch
-                .mutations()
+                .puts
                 .last()
-                .is_some_and(|last| last.key().partition_bytes() != key.partition_bytes());
-        if other
-            || self.bytes + bytes > self.most_bytes
-            || self.batch.mutations().len() >= self.most_operations
-        {
+                .is_some_and(|(last, ..)| last.partition_bytes() != key.partition_bytes());
+        if other || self.bytes + bytes > self.most_bytes || self.puts.len() >= self.most_operations {
             self.flush().await?;
         }
         self.bytes += bytes;
-        self.batch = std::mem::take(&mut self.batch).put_with(key, value, expiry);
+        self.puts.push((key, value, expiry));
         Ok(())
     }
 
     pub(super) async fn flush(&mut self) -> Result<()> {
-        if self.batch.is_empty() {
+        if self.puts.is_empty() {
             return Ok(());
         }
-        let batch = std::mem::take(&mut self.batch).raise_to(self.raise);
+        let mut batch = WriteBatch::new().raise_to(self.raise);
+        for (key, value, expiry) in self.puts.drain(..) {
+            batch = batch.put_with(key, value, expiry);
+        }
         self.unsynced += std::mem::take(&mut self.bytes);
         apply(self.target, batch.durability(Durability::Buffered)).await?;
         if self.unsynced >= SYNC_BYTES {
