@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
-use stead_core::{Clock, Error, Result};
+use stead_core::{Clock, Error, ErrorKind, Result};
 
 use crate::hash::Hash;
 use crate::manifest::{BackupId, Manifest, is_plain};
@@ -140,21 +140,44 @@ impl Log {
                     .map(|read| (sequence, read))
             })
             .buffer_unordered(READ_AHEAD);
+        let log = Log::of(read.try_collect().await?);
+        log.check_chain()?;
+        log.check_head(head)?;
+        Ok(log)
+    }
+
+    /// What is left of a damaged log: each record that is whole by itself. Not to be written to. What others said is lost:
+    /// that a backup was forgotten, or that there was a newer one.
+    pub(crate) async fn salvage(repository: &Repository) -> Result<Self> {
+        let mut records = BTreeMap::new();
+        for object in repository.list(FOLDER).await? {
+            let sequence = object.location.filename().and_then(|name| name.parse().ok());
+            let Some(sequence) = sequence.filter(|sequence| is_sequence(*sequence)) else {
+                continue;
+            };
+            match read_record(repository, sequence).await {
+                Ok(recorded) => drop(records.insert(sequence, recorded)),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Log::of(records))
+    }
+
+    fn of(records: BTreeMap<u64, Recorded>) -> Self {
         let mut log = Log {
-            records: read.try_collect().await?,
+            records,
             forgotten: BTreeSet::new(),
         };
         // A sweep may have been killed before it had removed all that it announced.
         let gone = log.gone().to_vec();
         log.records.retain(|sequence, _| !is_gone(&gone, *sequence));
-        log.check_chain()?;
-        log.check_head(head)?;
         for recorded in log.records.values() {
             if let Action::Prune { forgotten } = &recorded.record.action {
                 log.forgotten.extend(forgotten);
             }
         }
-        Ok(log)
+        log
     }
 
     /// That each record names the one before, and that those which are missing were removed on purpose.

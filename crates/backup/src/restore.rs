@@ -156,8 +156,11 @@ impl Repository {
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
-        let restored = Box::pin(self.restore_inner(target, None, options, clock)).await;
-        restored.map_err(|error| error.during("restore"))
+        let restored = async {
+            let log = Log::read(self).await?;
+            Box::pin(self.restore_from(&log, target, None, options, clock)).await
+        };
+        restored.await.map_err(|error| error.during("restore"))
     }
 
     /// Restores a backup into the live store of `staging`, and closes it.
@@ -184,7 +187,11 @@ impl Repository {
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
         let live = staging.live();
-        let restored = Box::pin(self.restore_inner(&live, Some(staging), options, clock)).await;
+        let restored = async {
+            let log = Log::read(self).await?;
+            Box::pin(self.restore_from(&log, &live, Some(staging), options, clock)).await
+        };
+        let restored = restored.await;
         // It is closed already where it was switched.
         let closed = live.close().await;
         restored
@@ -192,15 +199,16 @@ impl Repository {
             .map_err(|error| error.during("restore"))
     }
 
-    async fn restore_inner(
+    /// Restores what `log` says.
+    pub(crate) async fn restore_from(
         &self,
+        log: &Log,
         target: &Arc<dyn Backend>,
         staging: Option<Box<dyn Staging>>,
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
-        let log = Log::read(self).await?;
-        let chosen = choose(&log, options.point)?;
+        let chosen = choose(log, options.point)?;
         let newest = newest(&chosen.chain)?;
         if !target.capabilities().writable {
             return Err(Error::unsupported("the target is open for reading only"));

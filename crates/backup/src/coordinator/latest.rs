@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stead_core::{Backend, Clock, Error, ErrorKind, Result};
+use stead_core::{Backend, Clock, Error, ErrorKind, Result, Timestamp};
 
 use crate::log::Log;
 use crate::manifest::BackupId;
@@ -17,6 +17,9 @@ pub struct LatestReport {
     pub restored: RestoreReport,
     /// The newer backups that are damaged, the newest first.
     pub passed_over: Vec<PassedOver>,
+    /// What is wrong with the log of the repository. There may have been newer backups then, of which nothing is known any
+    /// more, and what was restored may be one that was forgotten.
+    pub log_damage: Option<Error>,
 }
 
 /// A backup that was not restored.
@@ -37,13 +40,16 @@ impl Repository {
     /// newer than. Each backup is compared with its hashes before the first write, so that a damaged one changes nothing in
     /// `target`.
     ///
+    /// Where the log of the repository is damaged, what is left of it is used, and the report says so, too: it is no more
+    /// known then whether there was a newer backup.
+    ///
     /// Only damage makes it go on to an older backup. A repository or a store that does not answer is an error: it may
     /// answer later, and the newest backup be whole.
     ///
     /// # Errors
     ///
     /// - `Invalid`: there is no backup; another point;
-    /// - `Corrupt`: none of them is whole, or the log of the repository is damaged;
+    /// - `Corrupt`: none of them is whole;
     /// - else as [`restore`](Repository::restore).
     pub async fn restore_latest(
         &self,
@@ -60,49 +66,64 @@ impl Repository {
                 ));
             }
         };
-        let backups = self.backups().await.map_err(|error| error.during("restore"))?;
-        let allowed = backups
-            .iter()
-            .rev()
-            .filter(|backup| at_most.is_none_or(|time| backup.taken <= time));
+        let found = Box::pin(self.newest_whole(at_most, target, options, clock)).await;
+        found.map_err(|error| error.during("restore"))
+    }
+
+    async fn newest_whole(
+        &self,
+        at_most: Option<Timestamp>,
+        target: &Arc<dyn Backend>,
+        options: &RestoreOptions,
+        clock: &dyn Clock,
+    ) -> Result<LatestReport> {
+        let (log, log_damage) = match Log::read(self).await {
+            Ok(log) => (log, None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(error = error.message(), "the log of the repository is damaged");
+                (Log::salvage(self).await?, Some(error))
+            }
+            Err(error) => return Err(error),
+        };
+        let allowed = log.backups().rev().map(|(_, manifest)| manifest);
+        let allowed = allowed.filter(|manifest| at_most.is_none_or(|time| manifest.taken() <= time));
         let mut passed_over = Vec::new();
-        for backup in allowed {
+        for manifest in allowed {
+            let backup = manifest.id;
             let mut one = options.clone();
-            one.point = RestorePoint::Backup(backup.id);
-            match self.restore(target, &one, clock).await {
+            one.point = RestorePoint::Backup(backup);
+            match Box::pin(self.restore_from(&log, target, None, &one, clock)).await {
                 Ok(restored) => {
                     return Ok(LatestReport {
                         restored,
                         passed_over,
+                        log_damage,
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    self.check_damaged(&backup.id, error).await.map(|error| {
-                        tracing::warn!(backup = %backup.id, error = error.message(), "backup passed over");
-                        passed_over.push(PassedOver {
-                            backup: backup.id,
-                            error,
-                        });
-                    })?;
+                    let error = self.check_damaged(&log, &backup, error).await?;
+                    tracing::warn!(%backup, error = error.message(), "backup passed over");
+                    passed_over.push(PassedOver { backup, error });
                 }
                 Err(error) => return Err(error),
             }
         }
-        match passed_over.into_iter().next() {
-            None => Err(Error::invalid("there is no backup in the repository, or none of this time or before").during("restore")),
-            Some(newest) => Err(Error::corrupt(
+        match (passed_over.into_iter().next(), log_damage) {
+            (Some(newest), _) => Err(Error::corrupt(
                 "no backup of the repository is whole; verify says what is damaged, and another copy of the repository may help",
             )
             .with("newest", newest.backup)
-            .because(newest.error)
-            .during("restore")),
+            .because(newest.error)),
+            (None, Some(damage)) => Err(damage),
+            (None, None) => Err(Error::invalid(
+                "there is no backup in the repository, or none of this time or before",
+            )),
         }
     }
 
     /// That `error` is about the backup and not about the target: nothing was written then. The error is given back in
     /// either case.
-    async fn check_damaged(&self, id: &BackupId, error: Error) -> Result<Error> {
-        let log = Log::read(self).await?;
+    async fn check_damaged(&self, log: &Log, id: &BackupId, error: Error) -> Result<Error> {
         let chain = match log.chain(id) {
             Ok(chain) => chain,
             Err(_) => return Ok(error),

@@ -102,6 +102,53 @@ async fn all_that_stand_on_a_damaged_one_are_passed_over() {
     assert_eq!(target.stats().await.unwrap().commits, 0);
 }
 
+/// The record of a backup in the log.
+fn record(world: &World, number: u64) -> PathBuf {
+    world.bench.path().join(format!("log/{number:012}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_log_gives_what_is_left_of_it() {
+    for (harmed, restored) in [("log/000000000003", 1), ("log/000000000002", 0), ("HEAD", 2)] {
+        let world = World::new().await;
+        let made = story(&world).await;
+        damage(&world.bench.path().join(harmed));
+        assert_eq!(
+            world.bench.repository.backups().await.unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
+        let target = world.bench.empty();
+        let report = world
+            .bench
+            .repository
+            .restore_latest(&target, &latest(), &*world.clock)
+            .await;
+        let report = report.unwrap();
+        assert_eq!(report.restored.backup, made[restored].0, "{harmed}");
+        assert_eq!(report.log_damage.unwrap().kind(), ErrorKind::Corrupt);
+        // Of the third, the link to the second is gone.
+        assert_eq!(report.passed_over.len(), usize::from(restored == 0), "{harmed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_of_which_nothing_is_left_is_an_error() {
+    let world = World::new().await;
+    story(&world).await;
+    for number in 1..=3 {
+        damage(&record(&world, number));
+    }
+    let target = world.bench.empty();
+    let error = world
+        .bench
+        .repository
+        .restore_latest(&target, &latest(), &*world.clock)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(target.stats().await.unwrap().commits, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_time_bounds_it_and_a_backup_does_not() {
     let world = World::new().await;
