@@ -195,3 +195,71 @@ impl Requests {
         self.outcomes.insert(id, (fingerprint, decided));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(log: &mut ChangeLog, revision: u64, keys: usize) {
+        for key in 0..keys {
+            log.note(format!("p\0{key:030}").as_bytes(), ChangeKind::Put);
+        }
+        log.end(Revision::new(revision));
+    }
+
+    fn read(log: &ChangeLog, after: u64) -> Vec<(u64, usize)> {
+        match log.read_after(Revision::new(after), usize::MAX) {
+            LogRead::Sets { sets, .. } => sets
+                .iter()
+                .map(|set| (set.revision.get(), set.changes.len()))
+                .collect(),
+            other => panic!("the log reaches back to {after}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn forgotten_changes_free_their_place_and_the_others_stay_as_they_are() {
+        let mut log = ChangeLog::new(8);
+        let keys = [2, 3, 1];
+        for (revision, keys) in (1..=5_000).zip(keys.into_iter().cycle()) {
+            commit(&mut log, revision, keys);
+        }
+        assert!(log.records.len() < 2 * SLACK, "{} bytes", log.records.len());
+        let kept = (1..=5_000).zip(keys.into_iter().cycle()).skip(4_992);
+        assert_eq!(read(&log, 4_992), kept.collect::<Vec<_>>());
+        assert!(matches!(
+            log.read_after(Revision::new(4_991), 1),
+            LogRead::Compacted { oldest } if oldest == Revision::new(4_992)
+        ));
+    }
+
+    #[test]
+    fn memory_of_a_large_commit_goes_with_it() {
+        let mut log = ChangeLog::new(4);
+        commit(&mut log, 1, 50_000);
+        for revision in 2..=5 {
+            commit(&mut log, revision, 1);
+        }
+        assert!(
+            log.records.capacity() < 16 * SLACK,
+            "{} bytes",
+            log.records.capacity()
+        );
+        assert_eq!(read(&log, 1), [(2, 1), (3, 1), (4, 1), (5, 1)]);
+    }
+
+    #[test]
+    fn log_that_begins_anew_has_nothing_of_what_was_before() {
+        let mut log = ChangeLog::new(8);
+        (1..=3).for_each(|revision| commit(&mut log, revision, 2));
+        log.begin_anew(Revision::new(100));
+        assert_eq!(log.records.len(), 0);
+        assert_eq!(read(&log, 100), []);
+        commit(&mut log, 101, 1);
+        assert_eq!(read(&log, 100), [(101, 1)]);
+        assert!(matches!(
+            log.read_after(Revision::new(3), 1),
+            LogRead::Compacted { oldest } if oldest == Revision::new(100)
+        ));
+    }
+}

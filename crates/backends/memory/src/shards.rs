@@ -189,30 +189,46 @@ pub(crate) struct Locked<'a> {
 }
 
 impl Locked<'_> {
+    #[inline]
+    fn table(&self, place: Place) -> &HashTable<Entry> {
+        match &self.guards[..] {
+            [only] => only,
+            guards => &guards[self.set.rank(place)],
+        }
+    }
+
+    #[inline]
+    fn table_mut(&mut self, place: Place) -> &mut HashTable<Entry> {
+        match &mut self.guards[..] {
+            [only] => only,
+            guards => &mut guards[self.set.rank(place)],
+        }
+    }
+
     /// The entry under `key`, whether or not its deadline has passed, and where it is.
     #[inline]
     pub(crate) fn find(&self, place: Place, key: &[u8]) -> Option<(Bucket, &Entry)> {
-        let table = &self.guards[self.set.rank(place)];
+        let table = self.table(place);
         let bucket = table.find_bucket_index(place.hash, |entry| same(entry.prefix(), key))?;
         table.get_bucket(bucket).map(|entry| (Bucket(bucket), entry))
     }
 
     /// Puts `entry` in, whose key is not there yet.
     pub(crate) fn insert(&mut self, place: Place, entry: Entry) {
-        let hasher = |entry: &Entry| self.shards.place(entry.prefix()).hash;
-        self.guards[self.set.rank(place)].insert_unique(place.hash, entry, hasher);
+        let shards = self.shards;
+        let hasher = |entry: &Entry| shards.place(entry.prefix()).hash;
+        self.table_mut(place).insert_unique(place.hash, entry, hasher);
     }
 
     /// The entry in `bucket`, to be replaced by another of the same key.
     #[inline]
     pub(crate) fn at(&mut self, place: Place, bucket: Bucket) -> Option<&mut Entry> {
-        self.guards[self.set.rank(place)].get_bucket_mut(bucket.0)
+        self.table_mut(place).get_bucket_mut(bucket.0)
     }
 
     /// Takes the entry under `key` out.
     pub(crate) fn remove(&mut self, place: Place, key: &[u8]) -> Option<Entry> {
-        let table = &mut self.guards[self.set.rank(place)];
-        table
+        self.table_mut(place)
             .find_entry(place.hash, |entry| same(entry.prefix(), key))
             .ok()
             .map(|found| found.remove().0)

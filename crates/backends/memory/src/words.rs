@@ -18,7 +18,8 @@ pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
     word_of(left_rest) == word_of(right_rest)
 }
 
-/// Fewer than eight bytes as a number, another one for each content and length.
+/// Fewer than eight bytes as a number, another one for each content of the same length. Zeros of other lengths give others,
+/// too: keys that end in them are no more likely to share a hash.
 #[inline]
 pub(crate) fn word_of(bytes: &[u8]) -> u64 {
     let len = bytes.len() as u64;
@@ -39,6 +40,14 @@ pub(crate) fn word_of(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_of_each_length_are_another_word() {
+        let words: Vec<u64> = (0..8).map(|len| word_of(&[0; 8][..len])).collect();
+        for (len, word) in words.iter().enumerate() {
+            assert!(!words[..len].contains(word), "{len} zeros");
+        }
+    }
 
     #[test]
     fn every_byte_and_the_length_count() {
