@@ -3,6 +3,38 @@
 use stead_codec::{Codec, StateClass};
 use stead_core::{Direction, Durability, Expect, Expiry, RequestId, Result, Revision, Ttl};
 
+/// Setters of what need not be chosen: several kinds of options have the same ones, and say what they mean there.
+macro_rules! setters {
+    ($options:ident: $($(#[$doc:meta])* $setter:ident($field:ident: $type:ty);)*) => {
+        impl $options {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $setter(mut self, $field: $type) -> Self {
+                    self.$field = Some($field);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+/// The setter of a time to live, beside `with_expiry`.
+macro_rules! lives {
+    ($options:ident: $(#[$doc:meta])*) => {
+        impl $options {
+            $(#[$doc])*
+            ///
+            /// # Errors
+            ///
+            /// `Invalid` for zero and for more milliseconds than 64 bits hold.
+            pub fn with_ttl(self, ttl: std::time::Duration) -> Result<Self> {
+                Ok(self.with_expiry(Expiry::After(Ttl::new(ttl)?)))
+            }
+        }
+    };
+}
+
 /// What must hold of a key for a write to happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -51,56 +83,29 @@ pub struct SetOptions {
     pub(crate) request_id: Option<RequestId>,
 }
 
-impl SetOptions {
+setters! { SetOptions:
     /// The value's class, instead of the manager's default.
-    #[must_use]
-    pub fn with_class(mut self, class: StateClass) -> Self {
-        self.class = Some(class);
-        self
-    }
-
+    with_class(class: StateClass);
     /// The codec, instead of that of the class. Ignored for raw bytes, which have their own.
-    #[must_use]
-    pub fn with_codec(mut self, codec: Codec) -> Self {
-        self.codec = Some(codec);
-        self
-    }
-
-    /// How long the value lives.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` for zero and for more milliseconds than 64 bits hold.
-    pub fn with_ttl(self, ttl: std::time::Duration) -> Result<Self> {
-        Ok(self.with_expiry(Expiry::After(Ttl::new(ttl)?)))
-    }
-
+    with_codec(codec: Codec);
     /// What becomes of the deadline. Unless asked otherwise, an older deadline is removed; an ephemeral value gets the
     /// manager's time to live.
-    #[must_use]
-    pub fn with_expiry(mut self, expiry: Expiry) -> Self {
-        self.expiry = Some(expiry);
-        self
-    }
+    with_expiry(expiry: Expiry);
+    /// A durability other than the manager's.
+    with_durability(durability: Durability);
+    /// Makes a retry of this write safe: the same write under the same id happens once.
+    with_request_id(request_id: RequestId);
+}
 
+lives! { SetOptions:
+    /// How long the value lives.
+}
+
+impl SetOptions {
     /// What must hold for the write to happen.
     #[must_use]
     pub fn with_condition(mut self, condition: SetIf) -> Self {
         self.condition = condition;
-        self
-    }
-
-    /// A durability other than the manager's.
-    #[must_use]
-    pub fn with_durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
-        self
-    }
-
-    /// Makes a retry of this write safe: the same write under the same id happens once.
-    #[must_use]
-    pub fn with_request_id(mut self, id: RequestId) -> Self {
-        self.request_id = Some(id);
         self
     }
 }
@@ -113,28 +118,16 @@ pub struct ChangeOptions {
     pub(crate) request_id: Option<RequestId>,
 }
 
-impl ChangeOptions {
+setters! { ChangeOptions:
     /// Only if the value still has this revision.
-    #[must_use]
-    pub fn with_revision(mut self, revision: Revision) -> Self {
-        self.revision = Some(revision);
-        self
-    }
-
+    with_revision(revision: Revision);
     /// A durability other than the manager's.
-    #[must_use]
-    pub fn with_durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
-        self
-    }
-
+    with_durability(durability: Durability);
     /// Makes a retry of this change safe: the same change under the same id happens once.
-    #[must_use]
-    pub fn with_request_id(mut self, id: RequestId) -> Self {
-        self.request_id = Some(id);
-        self
-    }
+    with_request_id(request_id: RequestId);
+}
 
+impl ChangeOptions {
     pub(crate) fn expect(&self) -> Expect {
         self.revision.map_or(Expect::Present, Expect::At)
     }
@@ -149,43 +142,19 @@ pub struct UpdateOptions {
     pub(crate) durability: Option<Durability>,
 }
 
-impl UpdateOptions {
+setters! { UpdateOptions:
     /// The class of a value that the update creates. One that exists keeps its own.
-    #[must_use]
-    pub fn with_class(mut self, class: StateClass) -> Self {
-        self.class = Some(class);
-        self
-    }
-
+    with_class(class: StateClass);
     /// The codec of a value that the update creates. One that exists keeps its own.
-    #[must_use]
-    pub fn with_codec(mut self, codec: Codec) -> Self {
-        self.codec = Some(codec);
-        self
-    }
-
-    /// How long the value lives from this update on.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` for zero and for more milliseconds than 64 bits hold.
-    pub fn with_ttl(self, ttl: std::time::Duration) -> Result<Self> {
-        Ok(self.with_expiry(Expiry::After(Ttl::new(ttl)?)))
-    }
-
+    with_codec(codec: Codec);
     /// What becomes of the deadline, which is kept unless asked otherwise.
-    #[must_use]
-    pub fn with_expiry(mut self, expiry: Expiry) -> Self {
-        self.expiry = Some(expiry);
-        self
-    }
-
+    with_expiry(expiry: Expiry);
     /// A durability other than the manager's.
-    #[must_use]
-    pub fn with_durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
-        self
-    }
+    with_durability(durability: Durability);
+}
+
+lives! { UpdateOptions:
+    /// How long the value lives from this update on.
 }
 
 /// Which keys of a scope are listed.
@@ -252,28 +221,21 @@ impl Default for TransactionOptions {
     }
 }
 
+setters! { TransactionOptions:
+    /// A durability other than the manager's.
+    with_durability(durability: Durability);
+    /// Commits at most once under this id, however often the transaction is called: of at most 60 bytes.
+    ///
+    /// A later call that would write just what an earlier one did returns that one's revision; any other fails with
+    /// `Conflict` and writes nothing. So after `UnknownOutcome`, a repeated call never applies the transaction twice.
+    with_request_id(request_id: RequestId);
+}
+
 impl TransactionOptions {
     /// How often the closure runs at most, at least once.
     #[must_use]
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
-        self
-    }
-
-    /// A durability other than the manager's.
-    #[must_use]
-    pub fn with_durability(mut self, durability: Durability) -> Self {
-        self.durability = Some(durability);
-        self
-    }
-
-    /// Commits at most once under this id, however often the transaction is called: of at most 60 bytes.
-    ///
-    /// A later call that would write just what an earlier one did returns that one's revision; any other fails with
-    /// `Conflict` and writes nothing. So after `UnknownOutcome`, a repeated call never applies the transaction twice.
-    #[must_use]
-    pub fn with_request_id(mut self, id: RequestId) -> Self {
-        self.request_id = Some(id);
         self
     }
 }
