@@ -7,8 +7,8 @@ use stead_core::Result;
 
 use crate::chunk::Chunk;
 use crate::hash::Hash;
-use crate::repository::{Repository, chunk_folder, chunk_name};
-use crate::task::blocking;
+use crate::repository::{CHUNKS, Repository, chunk_folder, chunk_name};
+use crate::task::{Task, blocking};
 
 /// Puts chunks into the repository, and can take back what was put.
 pub(crate) struct Attempt {
@@ -32,30 +32,28 @@ impl Attempt {
         })
     }
 
-    /// Makes a chunk, and writes it unless it is there. What else was made, and whether it was written. It is durable once
-    /// [`sync`](Attempt::sync) was called.
+    /// Makes a chunk, and begins to write it unless it is there. What else was made, and what tells whether it was written
+    /// when it is. It is durable once [`sync`](Attempt::sync) was called then.
     ///
     /// In a directory, one that is there is compared: what is damaged is written anew, and with it the backups that need it
     /// are whole again. A bucket answers for the bytes that it keeps, and the length is all that is compared.
     ///
     /// # Errors
     ///
-    /// `Invalid` where the repository is gone; else what the place reports.
+    /// Those of `make`; of the task, `Invalid` where the repository is gone, else what the place reports.
     pub(crate) async fn put<T: Send + 'static>(
         self: &Arc<Self>,
         make: impl FnOnce() -> Result<(Chunk, T)> + Send + 'static,
-    ) -> Result<(T, bool)> {
-        if self.repository.location().local().is_none() {
-            let (chunk, more) = blocking(make).await?;
-            return Ok((more, self.put_object(chunk).await?));
-        }
-        // What waits for the disk blocks its thread, and is no task for each step.
+    ) -> Result<(T, Task<bool>)> {
+        let (chunk, more) = blocking(make).await?;
         let this = Arc::clone(self);
-        blocking(move || {
-            let (chunk, more) = make()?;
-            Ok((more, this.put_file(&chunk)?))
-        })
-        .await
+        let written = Task::spawn(async move {
+            match this.repository.location().local() {
+                Some(_) => blocking(move || this.put_file(&chunk)).await,
+                None => this.put_object(chunk).await,
+            }
+        });
+        Ok((more, written))
     }
 
     fn put_file(&self, chunk: &Chunk) -> Result<bool> {
@@ -103,7 +101,12 @@ impl Attempt {
     ///
     /// What the place reports.
     pub(crate) async fn sync(&self) -> Result<()> {
-        let folders = std::mem::take(&mut *locked(&self.folders));
+        let mut folders = std::mem::take(&mut *locked(&self.folders));
+        folders.insert(CHUNKS.to_owned());
+        if !self.look {
+            // The first backup of all made the folder of folders.
+            folders.insert(String::new());
+        }
         self.repository.location().sync_folders(folders).await
     }
 

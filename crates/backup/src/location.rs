@@ -30,6 +30,9 @@ const SCHEMES: &[(&str, &str)] = &[("file", ""), ("s3", "s3"), ("azure", "azure"
 /// What the first object of every repository begins with.
 const MARK: &[u8; 25] = br#"{"format":"stead-backup","#;
 
+/// Folders that are synced at a time.
+const SYNCED_AT_A_TIME: usize = 4;
+
 /// Whether a repository is to be made at a place or is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -157,16 +160,23 @@ impl Location {
         Some(directory::put(local, folder, name, bytes))
     }
 
-    /// Makes the names in these folders durable, and those of the folders.
+    /// Makes the names in these folders durable, several at a time: what a file system writes for one serves the others.
     ///
     /// # Errors
     ///
     /// As [`sync_folder`](Location::sync_folder), and a folder that is missing is one.
     pub(crate) async fn sync_folders(&self, folders: BTreeSet<String>) -> Result<()> {
-        let Some(local) = self.local.clone() else {
+        let Some(local) = &self.local else {
             return Ok(());
         };
-        blocking(move || directory::sync_all(&local, &folders)).await
+        let mut parts = vec![Vec::new(); SYNCED_AT_A_TIME.min(folders.len())];
+        for (index, folder) in folders.into_iter().enumerate() {
+            parts[index % SYNCED_AT_A_TIME].push(local.join(folder));
+        }
+        let synced = parts
+            .into_iter()
+            .map(|part| blocking(move || directory::sync_all(&part)));
+        futures_util::future::try_join_all(synced).await.map(drop)
     }
 
     /// Removes what writes that were killed left behind in a directory: files whose name ends in `#` and a number, which

@@ -27,6 +27,8 @@ use crate::task::blocking;
 use crate::{error, sealed};
 
 const FORMAT: &str = "FORMAT";
+/// Where the folders of chunks are.
+pub(crate) const CHUNKS: &str = "chunks";
 const NAME: &str = "stead-backup";
 const HASH: &str = "sha256";
 const COMPRESSION: &str = "zstd";
@@ -419,5 +421,5 @@ pub(crate) fn chunk_name(id: &Hash) -> String {
 }
 
 pub(crate) fn chunk_folder(id: &Hash) -> String {
-    format!("chunks/{:02x}", id.as_bytes()[0])
+    format!("{CHUNKS}/{:02x}", id.as_bytes()[0])
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stead_core::Result;
+use stead_core::{Error, Result};
 
 use crate::attempt::Attempt;
 use crate::chunk::{self, Chunk, ChunkRef, Kind};
@@ -24,15 +24,12 @@ pub(crate) struct Writer {
     attempt: Arc<Attempt>,
     cutter: Cutter,
     block: Vec<Record>,
-    /// Chunks on their way.
-    jobs: VecDeque<Task<Written>>,
+    /// Chunks that are being made.
+    jobs: VecDeque<Task<(Child, Task<bool>)>>,
+    /// Chunks that are being written.
+    writes: VecDeque<(ChunkRef, Task<bool>)>,
     tree: Builder,
     counts: BackupCounts,
-}
-
-struct Written {
-    child: Child,
-    new: bool,
 }
 
 impl Writer {
@@ -43,6 +40,7 @@ impl Writer {
             cutter: Cutter::default(),
             block: Vec::new(),
             jobs: VecDeque::new(),
+            writes: VecDeque::new(),
             tree: Builder::default(),
             counts: BackupCounts::default(),
         }
@@ -76,42 +74,64 @@ impl Writer {
     async fn cut(&mut self) -> Result<()> {
         let next = Vec::with_capacity(self.block.len());
         let block = std::mem::replace(&mut self.block, next);
-        if self.jobs.len() >= AT_A_TIME {
-            self.take_first().await?;
+        while self.jobs.len() + self.writes.len() >= AT_A_TIME {
+            if self.writes.is_empty() {
+                self.take_job().await?;
+            }
+            self.take_write().await?;
         }
         let (attempt, shape) = (Arc::clone(&self.attempt), self.shape);
         self.jobs.push_back(Task::spawn(async move {
-            let (child, new) = attempt.put(move || encode(&block, shape)).await?;
-            Ok(Written { child, new })
+            attempt.put(move || encode(&block, shape)).await
         }));
         Ok(())
     }
 
-    async fn take_first(&mut self) -> Result<()> {
+    /// Waits until the first chunk that is being made is, and has the tree name it.
+    async fn take_job(&mut self) -> Result<()> {
         let Some(job) = self.jobs.pop_front() else {
             return Ok(());
         };
-        let written = match job.join().await {
-            Ok(written) => written,
-            Err(error) => {
-                // What is on its way shall be there or not when the attempt is taken back.
-                while let Some(job) = self.jobs.pop_front() {
-                    let _ = job.join().await;
-                }
-                return Err(error);
-            }
+        let (child, write) = match job.join().await {
+            Ok(made) => made,
+            Err(error) => return self.failed(error).await,
         };
-        self.count(&written.child.chunk, written.new);
-        for chunk in self.tree.push(written.child)? {
+        self.writes.push_back((child.chunk, write));
+        for chunk in self.tree.push(child)? {
             self.put(chunk).await?;
         }
         Ok(())
     }
 
+    /// Waits until the first chunk that is being written is.
+    async fn take_write(&mut self) -> Result<()> {
+        let Some((named, write)) = self.writes.pop_front() else {
+            return Ok(());
+        };
+        match write.join().await {
+            Ok(new) => self.count(&named, new),
+            Err(error) => return self.failed(error).await,
+        }
+        Ok(())
+    }
+
+    /// What is on its way shall be there or not when the attempt is taken back.
+    async fn failed(&mut self, error: Error) -> Result<()> {
+        while let Some(job) = self.jobs.pop_front() {
+            if let Ok((child, write)) = job.join().await {
+                self.writes.push_back((child.chunk, write));
+            }
+        }
+        while let Some((_, write)) = self.writes.pop_front() {
+            let _ = write.join().await;
+        }
+        Err(error)
+    }
+
     async fn put(&mut self, chunk: Chunk) -> Result<()> {
         let named = chunk.named;
-        let ((), new) = self.attempt.put(move || Ok((chunk, ()))).await?;
-        self.count(&named, new);
+        let ((), write) = self.attempt.put(move || Ok((chunk, ()))).await?;
+        self.writes.push_back((named, write));
         Ok(())
     }
 
@@ -138,11 +158,14 @@ impl Writer {
             self.cut().await?;
         }
         while !self.jobs.is_empty() {
-            self.take_first().await?;
+            self.take_job().await?;
         }
         let (chunks, root) = std::mem::take(&mut self.tree).finish()?;
         for chunk in chunks {
             self.put(chunk).await?;
+        }
+        while !self.writes.is_empty() {
+            self.take_write().await?;
         }
         self.attempt.sync().await?;
         Ok((root, self.counts))
@@ -160,7 +183,7 @@ fn encode(block: &[Record], shape: Shape) -> Result<(Chunk, Child)> {
         Chunk::encode(Kind::Records, content)
     })?;
     let (Some(first), Some(last)) = (block.first(), block.last()) else {
-        return Err(stead_core::Error::internal("a chunk of no records"));
+        return Err(Error::internal("a chunk of no records"));
     };
     let child = Child {
         chunk: chunk.named,

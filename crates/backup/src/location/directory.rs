@@ -1,6 +1,5 @@
 //! Repositories in directories.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -171,16 +170,10 @@ fn make_below(root: &Path, folder: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Syncs folders, and last what is above all of them.
-pub(super) fn sync_all(root: &Path, folders: &BTreeSet<String>) -> Result<()> {
-    let synced = |folder: &Path| sync(folder).map_err(|error| error::file(error, folder));
-    let mut above = BTreeSet::new();
-    for folder in folders {
-        synced(&root.join(folder))?;
-        above.extend(Path::new(folder).ancestors().skip(1).map(|part| root.join(part)));
-    }
-    // The longest path is the deepest.
-    above.iter().rev().try_for_each(|folder| synced(folder))
+/// Syncs folders, all of which are there.
+pub(super) fn sync_all(folders: &[PathBuf]) -> Result<()> {
+    let mut folders = folders.iter();
+    folders.try_for_each(|folder| sync(folder).map_err(|error| error::file(error, folder)))
 }
 
 /// Removes the temporary files below `root` that were last written more than `age` before `now`.
@@ -336,9 +329,8 @@ mod tests {
         assert!(put(&root, "chunks/cd", "cdef", b"third").unwrap());
         assert_eq!(fs::read(root.join("chunks/ab/abcd")).unwrap(), b"second");
         assert_eq!(fs::read_dir(root.join("chunks/ab")).unwrap().count(), 2);
-        let folders = ["chunks/ab", "chunks/cd"].map(str::to_owned);
-        sync_all(&root, &folders.into()).unwrap();
-        assert!(sync_all(&root, &["chunks/ef".to_owned()].into()).is_err());
+        sync_all(&["chunks/ab", "chunks/cd", "chunks", ""].map(|folder| root.join(folder))).unwrap();
+        assert!(sync_all(&[root.join("chunks/ef")]).is_err());
     }
 
     #[tokio::test]
