@@ -3,6 +3,7 @@
 use futures_executor::block_on;
 use stead_core::BackendExt;
 
+use crate::process::resident_bytes;
 use crate::report::Report;
 use crate::workload::{keys, shuffled, value};
 
@@ -48,15 +49,4 @@ pub(crate) fn ran_as_child() -> bool {
         (resident_bytes() - before) as f64 / ENTRIES as f64 - payload as f64
     );
     true
-}
-
-/// From /proc/self/statm, in pages of 4 KiB.
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
-    let pages: u64 = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|field| field.parse().ok())
-        .expect("a number of pages");
-    pages * 4096
 }

@@ -1,18 +1,20 @@
 //! Measures Stead side by side with the bare structures and engines below it, in one run, and prints ratios.
 //!
-//! Run it with `cargo xtask bench [footprint|index|memory|engines|state|servers|scale]...`; without names everything runs.
-//! `--engine E` measures one engine only, `--server S` one server only, `--entries N` sets the size of the stores, and `--chart` writes the table and the charts of
-//! docs/src/performance.md. `cargo xtask bench criterion` runs the small comparisons in `benches/` with criterion; what it
-//! needs of this crate is public.
+//! Run it with `cargo xtask bench [footprint|index|memory|engines|state|backup|servers|scale]...`; without names everything
+//! runs. `--engine E` measures one engine only, `--server S` one server only, `--part P` one part of the backups only,
+//! `--entries N` sets the size of the stores, and `--chart` writes the table and the charts of docs/src/performance.md. `cargo
+//! xtask bench criterion` runs the small comparisons in `benches/` with criterion; what it needs of this crate is public.
 
 pub mod engines;
 pub mod workload;
 
+mod backup;
 mod chart;
 mod footprint;
 mod index;
 mod measure;
 mod memory;
+mod process;
 mod report;
 #[cfg(feature = "servers")]
 mod servers;
@@ -32,6 +34,7 @@ const BENCHES: &[&str] = &[
     "memory",
     "engines",
     "state",
+    "backup",
     #[cfg(feature = "servers")]
     "servers",
     #[cfg(feature = "servers")]
@@ -49,12 +52,14 @@ struct Arguments {
     settings: Settings,
     /// Only this server.
     server: Option<String>,
+    /// Only this part of the backups.
+    part: Option<String>,
 }
 
 /// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    if footprint::ran_as_child() || engines::ran_as_child() {
+    if footprint::ran_as_child() || engines::ran_as_child() || backup::ran_as_child() {
         return ExitCode::SUCCESS;
     }
     let arguments = match parse(std::env::args().skip(1)) {
@@ -74,6 +79,7 @@ pub fn main() -> ExitCode {
             "index" => index::run(),
             "memory" => memory::run(&mut report),
             "engines" => engines::run(&mut report, &arguments.settings),
+            "backup" => backup::run(&mut report, &arguments.settings, arguments.part.as_deref()),
             #[cfg(feature = "servers")]
             "servers" => servers::run(&mut report, arguments.server.as_deref()),
             #[cfg(feature = "servers")]
@@ -108,6 +114,17 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                     return Err(unknown("server", &name, SERVERS.iter().copied()));
                 }
                 arguments.server = Some(name);
+            }
+            "--part" => {
+                let name = value()?;
+                if !backup::PARTS.contains(&&*name) {
+                    return Err(unknown(
+                        "part of the backups",
+                        &name,
+                        backup::PARTS.iter().copied(),
+                    ));
+                }
+                arguments.part = Some(name);
             }
             "--entries" => {
                 let entries = value()?;
@@ -154,6 +171,10 @@ mod tests {
             (&["redb"][..], "unknown benchmark \"redb\"; there are footprint"),
             (&["--engine", "lmdb"], "unknown engine \"lmdb\"; there are "),
             (&["--server", "valkey"], "unknown server \"valkey\"; there are "),
+            (
+                &["--part", "prune"],
+                "unknown part of the backups \"prune\"; there are checkpoint",
+            ),
             (&["--engine"], "--engine needs a value"),
             (&["--entries", "10"], "from 1000 on"),
         ] {

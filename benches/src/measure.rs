@@ -45,6 +45,14 @@ impl Stopwatch {
     pub(crate) fn millis(&self) -> u128 {
         self.0.elapsed().as_millis()
     }
+
+    pub(crate) fn nanos(&self) -> f64 {
+        nanos(self.0.elapsed())
+    }
+
+    pub(crate) fn passed(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 /// Lets both sides take turns. Each closure runs one round and returns nanoseconds per operation.
@@ -58,6 +66,15 @@ pub(crate) fn pair_rounds(
     ours: &mut dyn FnMut() -> f64,
     bare: &mut dyn FnMut() -> f64,
 ) -> Pair {
+    Pair::of(&samples(rounds, ours, bare))
+}
+
+/// What each round of both sides took. One before them is not counted.
+pub(crate) fn samples(
+    rounds: usize,
+    ours: &mut dyn FnMut() -> f64,
+    bare: &mut dyn FnMut() -> f64,
+) -> Vec<(f64, f64)> {
     let _ = (ours(), bare());
     let mut samples: Vec<(f64, f64)> = Vec::with_capacity(rounds);
     for round in 0..rounds {
@@ -70,10 +87,17 @@ pub(crate) fn pair_rounds(
         };
         samples.push(sample);
     }
-    Pair {
-        ours_ns: median(samples.iter().map(|sample| sample.0).collect()),
-        bare_ns: median(samples.iter().map(|sample| sample.1).collect()),
-        ratio: median(samples.iter().map(|sample| sample.0 / sample.1).collect()),
+    samples
+}
+
+impl Pair {
+    /// The medians of rounds.
+    pub(crate) fn of(samples: &[(f64, f64)]) -> Self {
+        Pair {
+            ours_ns: median(samples.iter().map(|sample| sample.0).collect()),
+            bare_ns: median(samples.iter().map(|sample| sample.1).collect()),
+            ratio: median(samples.iter().map(|sample| sample.0 / sample.1).collect()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use stead_conformance::PassThrough;
 use stead_core::{Backend, BackendExt, Key, KeyRange, ReadExt, Scan, WriteBatch};
 use stead_memory::{MemoryBackend, MemoryOptions};
 
-use crate::measure::{median, pair, time};
+use crate::measure::{Pair, median, pair, time};
 use crate::report::Report;
 use crate::workload::{keys, shuffled, value};
 
@@ -183,11 +183,7 @@ fn writes(report: &mut Report, entries: usize) {
                 index.write().expect("nobody panicked").remove(key.as_bytes());
             }
         }
-        crate::measure::Pair {
-            ours_ns: median(samples.iter().map(|sample| sample.0).collect()),
-            bare_ns: median(samples.iter().map(|sample| sample.1).collect()),
-            ratio: median(samples.iter().map(|sample| sample.0 / sample.1).collect()),
-        }
+        Pair::of(&samples)
     };
     report.compare("insert of a new key / into map and set", inserts);
 }

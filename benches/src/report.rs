@@ -60,11 +60,13 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn section(&mut self, title: &str) {
+        self.section_of(title, ["stead", "bare"]);
+    }
+
+    /// A section whose two sides have other names.
+    pub(crate) fn section_of(&mut self, title: &str, [one, other]: [&str; 2]) {
         println!("\n{title}");
-        println!(
-            "{:<58} {:>12} {:>12} {:>8} {:>8}  ",
-            "", "stead", "bare", "ratio", "goal"
-        );
+        println!("{:<58} {one:>12} {other:>12} {:>8} {:>8}  ", "", "ratio", "goal");
         title.clone_into(&mut self.section);
     }
 
@@ -85,7 +87,6 @@ impl Report {
     }
 
     /// One number without a goal.
-    #[cfg(feature = "servers")]
     pub(crate) fn figure(&mut self, what: &str, value: f64, unit: &str) {
         println!("{what:<58} {value:>12.1} {unit:<12}");
     }

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::space::{BATCH, shuffled_keys};
 use super::{ByHand, ENGINES, Engine, Stead};
+use crate::process;
 use crate::workload::shuffled;
 
 /// Set for the child process: engine, side and number of entries.
@@ -63,14 +64,14 @@ pub(crate) fn ran_as_child() -> bool {
         .expect("a known engine");
     let keys = shuffled_keys(entries.parse().expect("a number of entries"));
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let before = status("VmRSS");
+    let before = process::resident_bytes();
     let after = if side == "stead" {
         let stead = Stead::open(engine, &dir.path().join("store"));
         stead.load(&keys, BATCH);
         for index in 0..keys.len() {
             assert!(stead.get(&keys[shuffled(index, keys.len())]).is_some());
         }
-        let after = (status("VmRSS"), status("VmHWM"));
+        let after = (process::resident_bytes(), process::peak_bytes());
         stead.close();
         after
     } else {
@@ -80,7 +81,7 @@ pub(crate) fn ran_as_child() -> bool {
             let key = &keys[shuffled(index, keys.len())];
             assert!(bare.engine().get(key.as_bytes()).is_some());
         }
-        let after = (status("VmRSS"), status("VmHWM"));
+        let after = (process::resident_bytes(), process::peak_bytes());
         bare.close();
         after
     };
@@ -90,15 +91,4 @@ pub(crate) fn ran_as_child() -> bool {
         after.1.saturating_sub(before)
     );
     true
-}
-
-/// A size in bytes from /proc/self/status.
-fn status(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let kibibytes: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .expect("a size in KiB");
-    kibibytes * 1024
 }
