@@ -35,9 +35,13 @@ pub(crate) fn missing() -> Option<&'static str> {
 fn traced(bench: &Bench, state: usize, words: &[String]) -> Output {
     let mut command = Command::new("strace");
     command
-        .args(["-f", "-qq", "-e", "signal=none", "-o"])
+        .args(["-f", "-qq", "-y", "-e", "signal=none", "-o"])
         .arg(bench.path("strace.log"));
-    let calls: Vec<String> = NAMES.iter().map(|call| format!("?{call}")).collect();
+    let calls: Vec<String> = NAMES
+        .iter()
+        .chain(&["fsync"])
+        .map(|call| format!("?{call}"))
+        .collect();
     command.arg("-e").arg(format!("trace={}", calls.join(",")));
     command.args(words).arg("--").arg(env!("CARGO_BIN_EXE_stead"));
     command.args(bench.restoring(state));
@@ -85,32 +89,42 @@ pub(crate) fn old_or_new(engine: &str) {
     let exchange = points
         .iter()
         .rposition(|(_, text)| text.contains("RENAME_EXCHANGE"));
-    // From when the records are put aside to when the last file is removed, and before.
-    let (before, switch) = points.split_at(exchange.unwrap().saturating_sub(2));
-    let chosen = some_of(switch).chain(some_of(before));
     let mut state = 0;
-    let mut killed = [0; 2];
-    for ((name, number), text) in chosen {
-        let kill = [
-            "-e".to_owned(),
-            format!("inject={name}:signal=KILL:when={number}"),
-        ];
-        let output = traced(&bench, 1 - state, &kill);
+    for ((name, number), text) in some_of(&points[..exchange.unwrap()]) {
+        let output = traced(&bench, 1 - state, &kill(name, *number, None));
         let found = bench.state(text);
         // Threads take turns in another order, and one may come to fewer calls.
-        if output.status.success() {
-            assert_ne!(found, state, "{text}");
-        } else {
-            killed[usize::from(found != state)] += 1;
-        }
+        assert!(!output.status.success() || found != state, "{text}");
         state = found;
     }
-    println!(
-        "{engine}: killed {} times before the switch, {} times after",
-        killed[0], killed[1]
-    );
-    assert!(killed[0] > 0 && killed[1] > 0, "{killed:?}");
+    // Before the exchange, and before the first file of what was replaced is removed.
+    let data = format!("./store/state.{engine}");
+    for (name, path, switched) in [
+        ("renameat2", data.as_str(), false),
+        ("unlinkat", "./store/RESTORING", true),
+    ] {
+        // What an earlier kill left is removed by the same calls.
+        let _ = fs::remove_dir_all(bench.path("store/RESTORING"));
+        let output = traced(&bench, 1 - state, &kill(name, 1, Some(path)));
+        assert!(!output.status.success(), "{name} {path}: it got through");
+        let found = bench.state(name);
+        assert_eq!(found != state, switched, "{name} {path}");
+        state = found;
+    }
     bench.ends_well(&names);
+}
+
+/// The words for a kill at a call: the one of this number in its thread, of those that are about `path`.
+fn kill(name: &str, number: u64, path: Option<&str>) -> Vec<String> {
+    let mut words = vec![
+        "-e".to_owned(),
+        format!("inject={name}:signal=KILL:when={number}"),
+    ];
+    words.extend(
+        path.into_iter()
+            .flat_map(|path| ["-P".to_owned(), path.to_owned()]),
+    );
+    words
 }
 
 /// As many of these as there is time for, from all over.
@@ -118,6 +132,38 @@ fn some_of(points: &[(Point, String)]) -> impl Iterator<Item = &(Point, String)>
     points
         .iter()
         .step_by(points.len().div_ceil(kills().max(1)).max(1))
+}
+
+/// What is switched to is synced before, and that it was switched is before anything is removed and the locks are let go.
+pub(crate) fn synced(engine: &str) {
+    let bench = Bench::new(engine);
+    let output = traced(&bench, 0, &[]);
+    assert!(output.status.success());
+    let log = fs::read_to_string(bench.path("strace.log")).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let exchange = lines
+        .iter()
+        .rposition(|line| line.contains("RENAME_EXCHANGE"))
+        .unwrap();
+    let (before, after) = lines.split_at(exchange);
+    let removal = after
+        .iter()
+        .position(|line| line.contains("unlink") || line.contains("rmdir"));
+    let after = &after[..removal.unwrap()];
+    let data = format!("/store/RESTORING/state.{engine}>");
+    let synced = |lines: &[&str], path: &str| {
+        lines
+            .iter()
+            .any(|line| line.contains("fsync(") && line.contains(path))
+    };
+    // All that the switch itself syncs stands behind the close of the store.
+    let close = before.len().saturating_sub(200);
+    assert!(synced(&before[close..], &data), "{engine}: {data}");
+    assert!(synced(&before[close..], "/store/RESTORING>"));
+    assert!(
+        synced(after, "/store>") && synced(after, "/store/RESTORING>"),
+        "{after:#?}"
+    );
 }
 
 pub(crate) fn refused(engine: &str) {

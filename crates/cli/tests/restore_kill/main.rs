@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             true,
             calls::old_or_new,
         );
+        add("what_is_switched_is_synced_before_and_after", true, calls::synced);
         add(
             "what_the_system_refuses_leaves_the_old_store",
             true,

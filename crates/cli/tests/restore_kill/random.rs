@@ -31,13 +31,13 @@ fn killed(bench: &Bench, state: usize, whole: Duration, part: f64) -> bool {
     status.code().is_none()
 }
 
-/// Spread over the whole time, more densely over its end, where the switch is.
+/// Spread over the whole time, more densely over its second half, where the switch is.
 fn part(kill: usize) -> f64 {
     let part = f64::from(u32::try_from(kill * 37 % 100).unwrap()) / 100.0;
     if kill.is_multiple_of(2) {
         part
     } else {
-        0.8 + part / 4.0
+        0.5 + part / 2.0
     }
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn full_disk(engine: &str) {
     bench.done(&["set", "global", "here", "1"]);
     let (names, before) = (bench.names(), bench.done(&["export"]));
     // What a small store takes of this engine, and no more than that.
-    let largest = largest_file(&bench.path("store")).max(4 << 20);
+    let largest = largest_file(&bench.path("store")).max(1 << 20);
     let mut command = std::process::Command::new("sh");
     // The signal is ignored, so that the process lives to see the error.
     let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", largest.div_ceil(512));
