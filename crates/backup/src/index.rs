@@ -74,7 +74,7 @@ impl Node {
         records.fold(0, u64::saturating_add)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![self.level];
         varint::put(&mut out, self.children.len() as u64);
         for child in &self.children {
@@ -97,10 +97,19 @@ impl Node {
     ///
     /// `Corrupt` unless it is in every way what `root` says, and its children lie one behind the other.
     pub(crate) fn decode(root: &Root, content: &Bytes) -> Result<Self> {
+        let node = Self::read(content)?;
+        if node.level != root.level || node.records() != root.records || node.digest() != root.digest {
+            return Err(malformed());
+        }
+        Ok(node)
+    }
+
+    /// Reads a node, whatever it is the top of.
+    pub(crate) fn read(content: &Bytes) -> Result<Self> {
         let mut reader = Reader::new(content);
         let level = reader.byte()?;
         let count = reader.size()?;
-        if level != root.level || !(1..=MAX_LEVEL).contains(&level) || count > FAN_OUT {
+        if !(1..=MAX_LEVEL).contains(&level) || count > FAN_OUT {
             return Err(malformed());
         }
         let mut children: Vec<Child> = Vec::with_capacity(count);
@@ -112,11 +121,10 @@ impl Node {
             }
             children.push(child);
         }
-        let node = Node { level, children };
-        if reader.remaining() > 0 || node.records() != root.records || node.digest() != root.digest {
+        if reader.remaining() > 0 {
             return Err(malformed());
         }
-        Ok(node)
+        Ok(Node { level, children })
     }
 }
 

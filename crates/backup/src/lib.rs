@@ -18,7 +18,12 @@ mod coordinator;
 mod create;
 mod diff;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
+#[cfg(test)]
+mod hostile;
 mod increment;
 mod index;
 mod location;

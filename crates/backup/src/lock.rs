@@ -173,3 +173,8 @@ async fn renew(repository: Repository, clock: Arc<dyn Clock>) {
         }
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = sealed::decode::<Holder>(bytes);
+}

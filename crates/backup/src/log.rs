@@ -73,7 +73,7 @@ fn is_sequence(sequence: u64) -> bool {
 
 impl LogRecord {
     /// Whether it says what a record can say: that it is written in the right form is known.
-    fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         is_sequence(self.sequence)
             && match &self.action {
                 Action::Backup(manifest) => manifest.is_sound() && manifest.id.sequence() == self.sequence,
@@ -122,9 +122,11 @@ impl Log {
         let head = read_head(repository).await?;
         let mut sequences = Vec::new();
         for object in repository.list(FOLDER).await? {
-            let name = object.location.filename().unwrap_or_default();
-            let sequence = name.parse().ok();
-            let sequence = sequence.filter(|&sequence| is_sequence(sequence) && file_name(sequence) == name);
+            let sequence = object.location.filename().and_then(|name| name.parse().ok());
+            // A folder may lie in this one, and hold what has the name of a record.
+            let sequence = sequence.filter(|&sequence| {
+                is_sequence(sequence) && object.location == repository.path(&name(sequence))
+            });
             let Some(sequence) = sequence else {
                 return Err(
                     Error::corrupt("a file in the log is none of its records; remove it")
@@ -283,7 +285,8 @@ impl Log {
             ));
         }
         let (bytes, hash) = sealed::encode(&record)?;
-        futures_util::try_join!(repository.check_there(), self.check_newest(repository))?;
+        repository.check_there().await?;
+        self.check_newest(repository).await?;
         let made = repository.put_new(&name(sequence), bytes.clone()).await?;
         // An object store whose answer got lost is asked again, and finds what is ours.
         if !made && repository.get_small(&name(sequence)).await? != Some(bytes) {
@@ -381,4 +384,9 @@ fn name(sequence: u64) -> String {
 
 fn file_name(sequence: u64) -> String {
     format!("{sequence:012}")
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_head(bytes: &[u8]) {
+    let _ = sealed::decode::<Head>(bytes);
 }

@@ -57,7 +57,8 @@ impl Merge {
                 manifest.root.clone(),
                 shape_of(manifest),
                 range.clone(),
-            ),
+            )
+            .among(chain.len()),
             block: Vec::new().into_iter().peekable(),
             ended: false,
         });

@@ -11,11 +11,14 @@ use crate::index::{Child, Node};
 use crate::manifest::Root;
 use crate::records::{self, LeafHash, Record, Shape};
 use crate::repository::Repository;
-use crate::task::{Task, blocking};
+use crate::task::{Task, blocking, sized};
 use crate::varint::malformed;
 
 /// Chunks that are read at a time.
 const AT_A_TIME: usize = 3;
+
+/// Bytes of content beyond which only one chunk is read at a time: that of one may be as long as an entry can be.
+const AHEAD_BYTES: usize = 16 << 20;
 
 /// Reads the records of a tree that lie in a range. Every byte that is read is compared with the hashes above it.
 pub(crate) struct Reader {
@@ -25,8 +28,11 @@ pub(crate) struct Reader {
     leaves: Leaves,
     /// A tree whose chunks are left out.
     other: Option<Other>,
-    /// Chunks on their way.
-    jobs: VecDeque<Task<Vec<Record>>>,
+    /// Chunks on their way, with the length of their content.
+    jobs: VecDeque<(usize, Task<Vec<Record>>)>,
+    /// The next chunk, which is too long to be read beside those.
+    held: Option<Child>,
+    ahead_bytes: usize,
 }
 
 impl Reader {
@@ -37,6 +43,8 @@ impl Reader {
             leaves: Leaves::new(repository, root, range),
             other: None,
             jobs: VecDeque::new(),
+            held: None,
+            ahead_bytes: AHEAD_BYTES,
         }
     }
 
@@ -44,6 +52,12 @@ impl Reader {
     /// are compared still: what has the same bytes has the same digest.
     pub(crate) fn verified(mut self) -> Self {
         self.verified = true;
+        self
+    }
+
+    /// Reads less ahead, beside so many other readers.
+    pub(crate) fn among(mut self, readers: usize) -> Self {
+        self.ahead_bytes /= readers.max(1);
         self
     }
 
@@ -63,16 +77,28 @@ impl Reader {
     /// `Corrupt` where a chunk is missing or damaged, or is not what the tree says.
     pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
         loop {
+            let mut ahead: usize = self.jobs.iter().map(|(bytes, _)| bytes).sum();
             while self.jobs.len() < AT_A_TIME {
-                let Some(leaf) = self.next_leaf().await? else {
+                let held = self.held.take();
+                let Some(leaf) = (if held.is_some() {
+                    held
+                } else {
+                    self.next_leaf().await?
+                }) else {
                     break;
                 };
+                let bytes = leaf.chunk.content as usize;
+                if ahead > 0 && ahead.saturating_add(bytes) > self.ahead_bytes {
+                    self.held = Some(leaf);
+                    break;
+                }
+                ahead += bytes;
                 let (repository, shape, verified) =
                     (self.leaves.repository.clone(), self.shape, self.verified);
-                self.jobs
-                    .push_back(Task::spawn(read(repository, leaf, shape, verified)));
+                let job = Task::spawn(read(repository, leaf, shape, verified));
+                self.jobs.push_back((bytes, job));
             }
-            let Some(job) = self.jobs.pop_front() else {
+            let Some((_, job)) = self.jobs.pop_front() else {
                 return Ok(Vec::new());
             };
             let mut block = job.join().await?;
@@ -203,7 +229,11 @@ async fn read(repository: Repository, leaf: Child, shape: Shape, verified: bool)
         .await;
     }
     let bytes = repository.chunk_bytes(&leaf.chunk).await?;
-    blocking(move || records_of(&bytes, &leaf, shape, verified)).await
+    let bytes_of_content = leaf.chunk.content as usize;
+    sized(bytes_of_content, move || {
+        records_of(&bytes, &leaf, shape, verified)
+    })
+    .await
 }
 
 fn records_of(bytes: &Bytes, leaf: &Child, shape: Shape, verified: bool) -> Result<Vec<Record>> {

@@ -23,7 +23,7 @@ use crate::chunk::{self, ChunkRef, Kind};
 use crate::hash::Hash;
 use crate::location::{Location, Purpose, open_location};
 use crate::manifest::is_lineage;
-use crate::task::blocking;
+use crate::task::sized;
 use crate::{error, sealed};
 
 const FORMAT: &str = "FORMAT";
@@ -358,8 +358,10 @@ impl Repository {
     pub(crate) async fn get_chunk(&self, named: &ChunkRef, kind: Kind) -> Result<Bytes> {
         let bytes = self.chunk_bytes(named).await?;
         let named = *named;
-        // Hashing and decompressing takes milliseconds.
-        blocking(move || chunk::decode(&named, kind, &bytes)).await
+        sized(named.content as usize, move || {
+            chunk::decode(&named, kind, &bytes)
+        })
+        .await
     }
 
     /// The chunk as it is stored.
@@ -422,4 +424,9 @@ pub(crate) fn chunk_name(id: &Hash) -> String {
 
 pub(crate) fn chunk_folder(id: &Hash) -> String {
     format!("{CHUNKS}/{:02x}", id.as_bytes()[0])
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_format(bytes: &[u8]) {
+    let _ = sealed::decode::<Format>(bytes);
 }

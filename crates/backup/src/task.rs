@@ -41,6 +41,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Below this many bytes, hashing and decompressing takes less than handing the work to another thread and back.
+const SMALL_BYTES: usize = 32 << 10;
+
+/// Runs what takes as long as `bytes` are many: at once where they are few, else as [`blocking`].
+pub(crate) async fn sized<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if bytes < SMALL_BYTES {
+        work()
+    } else {
+        blocking(work).await
+    }
+}
+
 fn panicked(cause: tokio::task::JoinError) -> Error {
     Error::new(
         ErrorKind::Internal,

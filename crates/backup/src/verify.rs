@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use stead_core::{Backend, Clock, Error, KeyRange, Result};
 
 use crate::chunk::{ChunkRef, Kind};
@@ -18,7 +17,7 @@ use crate::partitions;
 use crate::reader::{Reader, read_node};
 use crate::repository::{Repository, chunk_name};
 use crate::restore::{Deadlines, RestoreOptions, RestorePoint};
-use crate::task::blocking;
+use crate::task::sized;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,13 +119,8 @@ impl Repository {
         for manifest in &all {
             // With the link of each, all chains hold: those that are stood on are backups of the log as well.
             log.base(manifest)?;
-            let mut own = BTreeMap::new();
-            let at = |error: Error| error.with("backup", manifest.id);
-            self.chunks_of(manifest, &mut own).await.map_err(at)?;
-            let stored: u64 = own.values().map(|chunk| u64::from(chunk.stored)).sum();
-            if own.len() as u64 != manifest.counts.chunks || stored != manifest.counts.stored_bytes {
-                return Err(at(wrong()));
-            }
+            let own = self.own_chunks(manifest).await;
+            let mut own = own.map_err(|error| error.with("backup", manifest.id))?;
             needed.append(&mut own);
             report.backups += 1;
         }
@@ -175,7 +169,7 @@ impl Repository {
             // A sweep was faster.
             return Ok(());
         };
-        match hash_of(bytes).await? {
+        match sized(bytes.len(), move || Ok(Hash::of(&bytes))).await? {
             hash if hash == *id => Ok(()),
             _ => Err(Error::corrupt(
                 "a chunk is damaged: its hash is not its name; no backup needs it, so remove it",
@@ -193,6 +187,8 @@ impl Repository {
         let total = chunks_in(chain);
         let mut done = 0;
         for manifest in chain {
+            let own = self.own_chunks(manifest).await;
+            own.map_err(|error| error.with("backup", manifest.id))?;
             let read = self
                 .verify_bytes(manifest, &mut |chunks| {
                     done += chunks;
@@ -245,6 +241,17 @@ impl Repository {
             return Err(wrong());
         }
         Ok(())
+    }
+
+    /// The chunks of a backup, of which there are as many as it says.
+    async fn own_chunks(&self, manifest: &Manifest) -> Result<BTreeMap<Hash, ChunkRef>> {
+        let mut own = BTreeMap::new();
+        self.chunks_of(manifest, &mut own).await?;
+        let stored: u64 = own.values().map(|chunk| u64::from(chunk.stored)).sum();
+        match own.len() as u64 == manifest.counts.chunks && stored == manifest.counts.stored_bytes {
+            true => Ok(own),
+            false => Err(wrong()),
+        }
     }
 
     /// The chunks that a backup needs.
@@ -349,11 +356,6 @@ impl Repository {
 fn chunks_in(backups: &[&Manifest]) -> u64 {
     let chunks = backups.iter().map(|manifest| manifest.counts.chunks);
     chunks.fold(0, u64::saturating_add)
-}
-
-/// Of what may be long.
-async fn hash_of(bytes: Bytes) -> Result<Hash> {
-    blocking(move || Ok(Hash::of(&bytes))).await
 }
 
 #[cold]
