@@ -154,3 +154,15 @@ fn the_first_keys_are_kept_with_all_that_happened_to_them() {
     assert_eq!(changes.last_of_some(), Some(&key(14)));
     assert_eq!(changes.bytes, 3 * weight(&key(0)));
 }
+
+#[test]
+fn nothing_is_kept_behind_a_key_that_found_no_room() {
+    let long = Key::new(&Partition::new("p0").unwrap(), "k0010 is a long one").unwrap();
+    let mut changes = Changes::new(3 * weight(&key(0)));
+    for key in [key(0), key(7), long.clone(), key(14)] {
+        changes.add(key, ChangeKind::Put, Revision::new(1));
+    }
+    // There would be room for the last one, but the next reading begins behind it.
+    assert_eq!(changes.last_of_some(), Some(&key(7)));
+    assert_eq!(changes.cut, Some(long));
+}
