@@ -173,12 +173,14 @@ fn id(text: &str) -> Result<BackupId, String> {
     text.parse().map_err(|error: Error| error.message().to_owned())
 }
 
-/// A point in time as RFC 3339 writes it.
+/// A point in time as RFC 3339 writes it. One of whole seconds is the end of that second, so that the time which a listing
+/// shows of a backup is not before it.
 fn time(text: &str) -> Result<Timestamp, String> {
     let wrong = || "not a point in time such as 2026-11-21T12:00:00Z".to_owned();
     let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
+    let rest = if text.contains(['.', ',']) { 0 } else { 999 };
     u64::try_from(time.as_millisecond())
-        .map(Timestamp::from_millis)
+        .map(|millis| Timestamp::from_millis(millis + rest))
         .map_err(|_| wrong())
 }
 
@@ -198,6 +200,8 @@ mod tests {
         let at = time("2026-11-21T12:00:00Z").unwrap();
         assert_eq!(written(at), "2026-11-21T12:00:00Z");
         assert_eq!(time("2026-11-21T13:00:00+01:00").unwrap(), at);
+        assert_eq!(time("2026-11-21T12:00:00.999Z").unwrap(), at);
+        assert!(time("2026-11-21T12:00:00.998Z").unwrap() < at);
         for wrong in [
             "",
             "yesterday",
