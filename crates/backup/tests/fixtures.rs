@@ -1,6 +1,8 @@
 //! The released format stays readable: a repository that format 1 wrote is opened on every run.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/pruned.rs"]
+mod pruned;
 mod support;
 
 use std::collections::BTreeMap;
@@ -207,6 +209,60 @@ async fn what_is_written_today_says_what_the_fixture_says() {
         today.counts.new_bytes = then.counts.new_bytes;
         assert_eq!(today, then);
     }
+}
+
+/// The other fixture: what prunes leave of a repository, and a store that orders its revisions within partitions.
+#[tokio::test]
+async fn the_pruned_fixture_of_format_1_is_listed_verified_and_restored() {
+    let repository = Repository::open(pruned::fixture().to_str().unwrap())
+        .await
+        .unwrap();
+    let backups = repository.backups().await.unwrap();
+    let shown: Vec<String> = backups
+        .iter()
+        .map(|backup| {
+            format!(
+                "{} {} {} {:?}",
+                backup.id.sequence(),
+                backup.kind,
+                backup.backend,
+                backup.tags
+            )
+        })
+        .collect();
+    assert_eq!(shown, pruned::LISTED);
+    let verified: Vec<bool> = backups.iter().map(|backup| backup.verified).collect();
+    assert_eq!(verified, [false, true, false, false]);
+    let report = repository.verify(&VerifyOptions::default()).await.unwrap();
+    assert_eq!(report.backups, 4);
+    assert!(report.unused_chunks >= 3, "the trash of the fixture is gone");
+    let folder = std::fs::read_dir(pruned::fixture().join("log")).unwrap();
+    let mut log: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+    log.sort();
+    assert_eq!(log.first().unwrap(), "000000000003", "the first records are gone");
+
+    let dir = tempfile::tempdir().unwrap();
+    let states = pruned::make(dir.path()).await;
+    assert_eq!(restored(&pruned::fixture()).await, states);
+    assert_eq!(restored(dir.path()).await, states);
+    let today = listed(dir.path()).await;
+    for (today, then) in today.into_iter().zip(backups) {
+        let mut today = today;
+        today.record = then.record;
+        today.counts.stored_bytes = then.counts.stored_bytes;
+        today.counts.new_bytes = then.counts.new_bytes;
+        assert_eq!(today, then);
+    }
+}
+
+#[tokio::test]
+#[ignore = "writes the fixture; run it by name for a new format"]
+async fn write_pruned_fixture() {
+    assert!(
+        !pruned::fixture().exists(),
+        "a released fixture is never written again"
+    );
+    pruned::make(&pruned::fixture()).await;
 }
 
 /// Only ever needed for a new format, in a directory of its own.

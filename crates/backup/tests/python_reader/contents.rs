@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_backup::{BackupKind, BackupMetadata, BackupType, PruneOptions, RetentionPolicy};
-use stead_core::{Clock, Entry, Timestamp};
+use stead_backup::{
+    BackupKind, BackupMetadata, BackupType, PruneOptions, Repository, RestoreOptions, RestorePoint,
+    RetentionPolicy,
+};
+use stead_core::{Clock, Entry, ManualClock, Timestamp};
 
 use crate::block_on;
 use crate::life::Life;
 use crate::reader::{Reader, State, extracted};
 use crate::story::{Story, state};
-use crate::support::{Bench, put};
+use crate::support::{Bench, memory, put};
 
 fn assert_listed(listed: &Value, backup: &BackupMetadata) {
     assert_eq!(listed["id"], backup.id.to_string());
@@ -128,6 +131,34 @@ pub(crate) fn reads_the_fixture_of_format_1(reader: &Reader) {
     let deadlines: Vec<Option<u64>> = found.values().map(|(_, deadline, _)| *deadline).collect();
     let later = Some(1_900_000_000_000);
     assert_eq!(deadlines, [None, None, None, None, later, later, None]);
+}
+
+pub(crate) fn reads_the_pruned_fixture_of_format_1(reader: &Reader) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format1-pruned");
+    reader.verifies(&path);
+    let repository = block_on(Repository::open(path.to_str().unwrap())).unwrap();
+    let backups = block_on(repository.backups()).unwrap();
+    let listed = reader.lines("list", &path, &["--json"]);
+    assert_eq!((listed.len(), backups.len()), (4, 4));
+    for (listed, backup) in listed.iter().zip(&backups) {
+        assert_listed(listed, backup);
+        let found = extracted(&reader.lines("extract", &path, &[&backup.id.to_string()]));
+        let clock = Arc::new(ManualClock::at(backup.taken));
+        let target = memory(&clock);
+        let options = RestoreOptions::new(RestorePoint::Backup(backup.id));
+        let restored = block_on(repository.restore(&target, &options, &*clock));
+        assert_eq!(restored.unwrap().entries, found.len() as u64);
+        // Revisions are raised by a restore.
+        let without = |state: State| -> Vec<_> {
+            let without = |(key, (_, deadline, value))| (key, deadline, value);
+            state.into_iter().map(without).collect()
+        };
+        assert!(
+            without(block_on(state(&*target))) == without(found),
+            "{}",
+            backup.id
+        );
+    }
 }
 
 /// Two rounds, so that the second one takes the records of the first from the log as well.

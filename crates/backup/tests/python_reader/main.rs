@@ -20,7 +20,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 
 use contents::{
     extracts_increments_within_partitions, lists_and_extracts_every_state, reads_the_fixture_of_format_1,
-    reads_what_prunes_left,
+    reads_the_pruned_fixture_of_format_1, reads_what_prunes_left,
 };
 use crafted::{reads_a_tree_of_two_levels, reads_the_revisions_of_partitions};
 use damage::{
@@ -32,9 +32,13 @@ use reader::Reader;
 type Case = (&'static str, fn(&Reader));
 
 fn main() -> ExitCode {
-    let decompressing: [Case; 2] = [
+    let decompressing: [Case; 3] = [
         ("lists_and_extracts_every_state", lists_and_extracts_every_state),
         ("reads_the_fixture_of_format_1", reads_the_fixture_of_format_1),
+        (
+            "reads_the_pruned_fixture_of_format_1",
+            reads_the_pruned_fixture_of_format_1,
+        ),
     ];
     let others: [Case; 8] = [
         (
