@@ -20,8 +20,10 @@ const AT_A_TIME: usize = 3;
 /// Bytes of content beyond which only one chunk is read at a time: that of one may be as long as an entry can be.
 const AHEAD_BYTES: usize = 16 << 20;
 
-/// Reads the records of a tree that lie in a range. Every byte that is read is compared with the hashes above it.
-pub(crate) struct Reader {
+/// Reads the records of a tree that lie in a range, or what `make` makes of those of each chunk. Every byte that is read is
+/// compared with the hashes above it.
+pub(crate) struct Reader<T = Vec<Record>> {
+    make: fn(Vec<Record>) -> T,
     shape: Shape,
     /// Whether the digests of chunks were compared before, by whoever has this reader.
     verified: bool,
@@ -29,15 +31,80 @@ pub(crate) struct Reader {
     /// A tree whose chunks are left out.
     other: Option<Other>,
     /// Chunks on their way, with the length of their content.
-    jobs: VecDeque<(usize, Task<Vec<Record>>)>,
+    jobs: VecDeque<(usize, Task<T>)>,
     /// The next chunk, which is too long to be read beside those.
     held: Option<Child>,
     ahead_bytes: usize,
 }
 
+/// What the records of a chunk come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) records: u64,
+    /// Those that have no value any more.
+    pub(crate) removals: u64,
+    /// Bytes of keys and values.
+    pub(crate) logical_bytes: u64,
+}
+
+impl Tally {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the records end on the thread that they began on"
+    )]
+    fn of(records: Vec<Record>) -> Self {
+        let mut tally = Tally {
+            records: records.len() as u64,
+            removals: 0,
+            logical_bytes: 0,
+        };
+        for record in &records {
+            let value = record.payload.value();
+            tally.removals += u64::from(value.is_none());
+            tally.logical_bytes += (record.key.as_bytes().len() + value.map_or(0, <[u8]>::len)) as u64;
+        }
+        tally
+    }
+}
+
+impl Reader<Tally> {
+    /// Reads all of a tree, and gives what each of its chunks comes to.
+    pub(crate) fn tallies(repository: &Repository, root: Root, shape: Shape) -> Self {
+        Reader::making(Tally::of, repository, root, shape, KeyRange::all())
+    }
+}
+
 impl Reader {
     pub(crate) fn new(repository: &Repository, root: Root, shape: Shape, range: KeyRange) -> Self {
+        Reader::making(|records| records, repository, root, shape, range)
+    }
+
+    /// The records of the next chunk that has some in the range; none when all were read.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Reader::next).
+    pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
+        while let Some(mut block) = self.next().await? {
+            block.retain(|record| self.leaves.range.contains(&record.key));
+            if !block.is_empty() {
+                return Ok(block);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+impl<T: Send + 'static> Reader<T> {
+    fn making(
+        make: fn(Vec<Record>) -> T,
+        repository: &Repository,
+        root: Root,
+        shape: Shape,
+        range: KeyRange,
+    ) -> Self {
         Reader {
+            make,
             shape,
             verified: false,
             leaves: Leaves::new(repository, root, range),
@@ -70,42 +137,40 @@ impl Reader {
         self
     }
 
-    /// The records of the next chunk that has some in the range; none when all were read.
+    /// What the next chunk gives that may have records in the range; `None` when all were read.
     ///
     /// # Errors
     ///
     /// `Corrupt` where a chunk is missing or damaged, or is not what the tree says.
-    pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
-        loop {
-            let mut ahead: usize = self.jobs.iter().map(|(bytes, _)| bytes).sum();
-            while self.jobs.len() < AT_A_TIME {
-                let held = self.held.take();
-                let Some(leaf) = (if held.is_some() {
-                    held
-                } else {
-                    self.next_leaf().await?
-                }) else {
-                    break;
-                };
-                let bytes = leaf.chunk.content as usize;
-                if ahead > 0 && ahead.saturating_add(bytes) > self.ahead_bytes {
-                    self.held = Some(leaf);
-                    break;
-                }
-                ahead += bytes;
-                let (repository, shape, verified) =
-                    (self.leaves.repository.clone(), self.shape, self.verified);
-                let job = Task::spawn(read(repository, leaf, shape, verified));
-                self.jobs.push_back((bytes, job));
-            }
-            let Some((_, job)) = self.jobs.pop_front() else {
-                return Ok(Vec::new());
+    pub(crate) async fn next(&mut self) -> Result<Option<T>> {
+        let mut ahead: usize = self.jobs.iter().map(|(bytes, _)| bytes).sum();
+        while self.jobs.len() < AT_A_TIME {
+            let held = self.held.take();
+            let Some(leaf) = (if held.is_some() {
+                held
+            } else {
+                self.next_leaf().await?
+            }) else {
+                break;
             };
-            let mut block = job.join().await?;
-            block.retain(|record| self.leaves.range.contains(&record.key));
-            if !block.is_empty() {
-                return Ok(block);
+            let bytes = leaf.chunk.content as usize;
+            if ahead > 0 && ahead.saturating_add(bytes) > self.ahead_bytes {
+                self.held = Some(leaf);
+                break;
             }
+            ahead += bytes;
+            let wanted = Wanted {
+                leaf,
+                shape: self.shape,
+                verified: self.verified,
+                make: self.make,
+            };
+            let job = Task::spawn(read(self.leaves.repository.clone(), wanted));
+            self.jobs.push_back((bytes, job));
+        }
+        match self.jobs.pop_front() {
+            Some((_, job)) => job.join().await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -218,33 +283,45 @@ pub(crate) async fn read_node(
     }
 }
 
-/// The records of a leaf, if they are what the tree says.
-async fn read(repository: Repository, leaf: Child, shape: Shape, verified: bool) -> Result<Vec<Record>> {
+/// What is to be made of the records of a chunk.
+struct Wanted<T> {
+    leaf: Child,
+    shape: Shape,
+    verified: bool,
+    make: fn(Vec<Record>) -> T,
+}
+
+/// What the records of a chunk give, if they are what the tree says.
+async fn read<T: Send + 'static>(repository: Repository, wanted: Wanted<T>) -> Result<T> {
     if repository.location().local().is_some() {
         // Each step on a thread of its own would take longer than to wait for the disk here.
         return blocking(move || {
-            let bytes = repository.chunk_file(&leaf.chunk)?;
-            records_of(&bytes, &leaf, shape, verified)
+            let bytes = repository.chunk_file(&wanted.leaf.chunk)?;
+            wanted.of(&bytes)
         })
         .await;
     }
-    let bytes = repository.chunk_bytes(&leaf.chunk).await?;
-    let bytes_of_content = leaf.chunk.content as usize;
-    sized(bytes_of_content, move || {
-        records_of(&bytes, &leaf, shape, verified)
-    })
-    .await
+    let bytes = repository.chunk_bytes(&wanted.leaf.chunk).await?;
+    let bytes_of_content = wanted.leaf.chunk.content as usize;
+    sized(bytes_of_content, move || wanted.of(&bytes)).await
 }
 
-fn records_of(bytes: &Bytes, leaf: &Child, shape: Shape, verified: bool) -> Result<Vec<Record>> {
-    let content = crate::chunk::decode(&leaf.chunk, Kind::Records, bytes)?;
-    let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
-    let records = records::decode(&content, shape).map_err(at)?;
-    let bounds = (records.first(), records.last());
-    let right = records.len() as u64 == leaf.records
-        && (verified || digest_of(&records) == leaf.digest)
-        && matches!(bounds, (Some(first), Some(last)) if first.key == leaf.first && last.key == leaf.last);
-    if right { Ok(records) } else { Err(at(malformed())) }
+impl<T> Wanted<T> {
+    fn of(&self, bytes: &Bytes) -> Result<T> {
+        let leaf = &self.leaf;
+        let content = crate::chunk::decode(&leaf.chunk, Kind::Records, bytes)?;
+        let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
+        let records = records::decode(&content, self.shape).map_err(at)?;
+        let bounds = (records.first(), records.last());
+        let right = records.len() as u64 == leaf.records
+            && (self.verified || digest_of(&records) == leaf.digest)
+            && matches!(bounds, (Some(first), Some(last)) if first.key == leaf.first && last.key == leaf.last);
+        if right {
+            Ok((self.make)(records))
+        } else {
+            Err(at(malformed()))
+        }
+    }
 }
 
 fn digest_of(records: &[Record]) -> Hash {

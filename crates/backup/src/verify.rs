@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stead_core::{Backend, Clock, Error, KeyRange, Result};
+use stead_core::{Backend, Clock, Error, Result};
 
 use crate::chunk::{ChunkRef, Kind};
 use crate::hash::Hash;
@@ -213,18 +213,11 @@ impl Repository {
             return Err(wrong());
         }
         let (mut records, mut logical_bytes, mut removals) = (0, 0, 0);
-        let mut reader = Reader::new(self, manifest.root.clone(), shape_of(manifest), KeyRange::all());
-        loop {
-            let block = reader.block().await?;
-            if block.is_empty() {
-                break;
-            }
-            records += block.len() as u64;
-            for record in &block {
-                let value = record.payload.value();
-                removals += u64::from(value.is_none());
-                logical_bytes += (record.key.as_bytes().len() + value.map_or(0, <[u8]>::len)) as u64;
-            }
+        let mut reader = Reader::tallies(self, manifest.root.clone(), shape_of(manifest));
+        while let Some(tally) = reader.next().await? {
+            records += tally.records;
+            removals += tally.removals;
+            logical_bytes += tally.logical_bytes;
             report(1);
         }
         if let Reach::Partitions { chunk, highest } = &manifest.upto {

@@ -1,5 +1,7 @@
 //! Filling an empty store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use stead_core::{
     Backend, BackendExt as _, Durability, Error, Expiry, Extent, Key, KeyRange, Result, Revision, WriteBatch,
@@ -10,6 +12,7 @@ use super::there::{There, same, value_of};
 use super::{Restore, RestoreReport, apply, mark_of};
 use crate::manager::Phase;
 use crate::manifest::BackupId;
+use crate::task::Task;
 
 /// Entries of a batch, and between two reports of progress.
 const BATCH_ENTRIES: usize = 4096;
@@ -45,7 +48,7 @@ impl Restore<'_> {
             clear(target, &mark).await?;
         }
         let mut report = self.empty_report(backup);
-        let mut filler = Filler::new(target, self.raise);
+        let mut filler = Filler::new(self.target, self.raise);
         let mut merge = self.merge();
         let total = self
             .chosen
@@ -65,7 +68,7 @@ impl Restore<'_> {
                 self.options.report(Phase::Restoring, report.entries, total);
             }
         }
-        filler.flush().await?;
+        filler.finish().await?;
         target.sync().await?;
         self.compare(report.entries).await?;
         let done = WriteBatch::new()
@@ -117,9 +120,9 @@ pub(super) fn differs(entries: u64) -> Error {
     .with("entries_equal", entries)
 }
 
-/// Writes to an empty target, in batches.
-pub(super) struct Filler<'a> {
-    target: &'a dyn Backend,
+/// Writes to an empty target, in batches: one is written while the next is filled.
+pub(super) struct Filler {
+    target: Arc<dyn Backend>,
     by_partition: bool,
     raise: Revision,
     /// What the next batch gets.
@@ -128,13 +131,13 @@ pub(super) struct Filler<'a> {
     most_bytes: usize,
     most_operations: usize,
     unsynced: usize,
+    writing: Option<Task<()>>,
 }
 
-impl<'a> Filler<'a> {
-    pub(super) fn new(target: &'a dyn Backend, raise: Revision) -> Self {
+impl Filler {
+    pub(super) fn new(target: &Arc<dyn Backend>, raise: Revision) -> Self {
         let capabilities = target.capabilities();
         Filler {
-            target,
             by_partition: capabilities.atomicity == Extent::Partition,
             raise,
             puts: Vec::new(),
@@ -142,6 +145,8 @@ impl<'a> Filler<'a> {
             most_bytes: BATCH_BYTES.min(capabilities.limits.batch_bytes),
             most_operations: BATCH_ENTRIES.min(capabilities.limits.batch_operations),
             unsynced: 0,
+            writing: None,
+            target: Arc::clone(target),
         }
     }
 
@@ -160,21 +165,45 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    pub(super) async fn flush(&mut self) -> Result<()> {
+    /// Writes what is left, and waits for it.
+    pub(super) async fn finish(mut self) -> Result<()> {
+        self.flush().await?;
+        self.written().await
+    }
+
+    /// Has the batch written, once the one before is.
+    async fn flush(&mut self) -> Result<()> {
         if self.puts.is_empty() {
             return Ok(());
         }
-        let mut batch = WriteBatch::new().raise_to(self.raise);
-        for (key, value, expiry) in self.puts.drain(..) {
-            batch = batch.put_with(key, value, expiry);
-        }
+        self.written().await?;
         self.unsynced += std::mem::take(&mut self.bytes);
-        apply(self.target, batch.durability(Durability::Buffered)).await?;
-        if self.unsynced >= SYNC_BYTES {
+        let sync = self.unsynced >= SYNC_BYTES;
+        if sync {
             self.unsynced = 0;
-            self.target.sync().await?;
         }
+        let next = Vec::with_capacity(self.puts.len());
+        let puts = std::mem::replace(&mut self.puts, next);
+        let (target, raise) = (Arc::clone(&self.target), self.raise);
+        self.writing = Some(Task::spawn(async move {
+            let mut batch = WriteBatch::new().raise_to(raise);
+            for (key, value, expiry) in puts {
+                batch = batch.put_with(key, value, expiry);
+            }
+            apply(&*target, batch.durability(Durability::Buffered)).await?;
+            if sync {
+                target.sync().await?;
+            }
+            Ok(())
+        }));
         Ok(())
+    }
+
+    async fn written(&mut self) -> Result<()> {
+        match self.writing.take() {
+            Some(writing) => writing.join().await,
+            None => Ok(()),
+        }
     }
 }
 
