@@ -26,7 +26,7 @@ const ENGINES: &[&str] = &[
 
 /// How many kills, for each engine and test.
 fn kills() -> usize {
-    std::env::var("STEAD_BACKUP_KILLS").map_or(6, |kills| kills.parse().unwrap())
+    std::env::var("STEAD_BACKUP_KILLS").map_or(3, |kills| kills.parse().unwrap())
 }
 
 fn main() -> ExitCode {
