@@ -18,7 +18,15 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
 
 /// Whether the measurements that are asked for have servers. Without names all are meant.
 fn needs_servers(words: &[&str]) -> bool {
-    const WITHOUT: [&str; 7] = ["backup", "criterion", "footprint", "index", "memory", "engines", "state"];
+    const WITHOUT: [&str; 7] = [
+        "backup",
+        "criterion",
+        "footprint",
+        "index",
+        "memory",
+        "engines",
+        "state",
+    ];
     words.iter().any(|word| matches!(*word, "servers" | "scale"))
         || !words.iter().any(|word| WITHOUT.contains(word))
 }
