@@ -201,11 +201,12 @@ impl Drop for Gate {
 
 /// Connects a client through. Where the server does not answer, the client's connection ends.
 fn take(client: TcpStream, server: SocketAddr, traffic: &Arc<Traffic>) {
+    let ends = traffic.ends();
     let connected = client
         .set_nonblocking(false)
         .and_then(|()| TcpStream::connect_timeout(&server, wait::LIMIT));
     if let Ok(server) = connected {
         // A connection that fails this early ends, which is what its client then sees.
-        let _ = traffic.carry(client, server);
+        let _ = traffic.carry(client, server, ends);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub(super) struct Traffic {
     /// The rules have changed, or connections were cut.
     changed: Condvar,
     connections: Mutex<Vec<Weak<Connection>>>,
+    /// How often all connections were ended.
+    ends: AtomicU64,
 }
 
 /// Both sockets of a connection. Its two threads own it, and the sockets close with the second to end.
@@ -101,6 +103,7 @@ impl Traffic {
 
     fn end(&self, end: impl Fn(&TcpStream) -> io::Result<()>) {
         let mut connections = self.all();
+        self.ends.fetch_add(1, Ordering::Relaxed);
         connections.retain(|one| one.strong_count() > 0);
         for connection in connections.iter().filter_map(Weak::upgrade) {
             connection.is_cut.store(true, Ordering::Release);
@@ -115,8 +118,14 @@ impl Traffic {
         self.changed.notify_all();
     }
 
-    /// Passes data on between two sockets until one ends.
-    pub(super) fn carry(self: &Arc<Self>, client: TcpStream, server: TcpStream) -> io::Result<()> {
+    /// How often all connections were ended: to be asked before the server is connected to.
+    pub(super) fn ends(&self) -> u64 {
+        self.ends.load(Ordering::Relaxed)
+    }
+
+    /// Passes data on between two sockets until one ends. If all connections were ended since there were so many `ends`, this
+    /// one is reset as well: its client has it since before.
+    pub(super) fn carry(self: &Arc<Self>, client: TcpStream, server: TcpStream, ends: u64) -> io::Result<()> {
         for socket in [&client, &server] {
             socket.set_nodelay(true)?;
             socket.set_write_timeout(Some(STEP))?;
@@ -126,7 +135,15 @@ impl Traffic {
             server,
             is_cut: AtomicBool::new(false),
         });
-        self.all().push(Arc::downgrade(&connection));
+        let mut all = self.all();
+        if self.ends() != ends {
+            for socket in [&connection.client, &connection.server] {
+                set_socket_linger(socket, Some(Duration::ZERO))?;
+            }
+            return Ok(());
+        }
+        all.push(Arc::downgrade(&connection));
+        drop(all);
         for way in [Way::ToServer, Way::ToClient] {
             let (traffic, connection) = (self.clone(), connection.clone());
             thread::spawn(move || traffic.pump(&connection, way));
@@ -196,4 +213,29 @@ fn send(connection: &Connection, mut to: &TcpStream, mut data: &[u8]) -> bool {
         }
     }
     data.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_was_connecting_when_all_were_cut_is_cut_too() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let pair = || -> io::Result<(TcpStream, TcpStream)> {
+            let near = TcpStream::connect(listener.local_addr()?)?;
+            Ok((near, listener.accept()?.0))
+        };
+        let ((mut client, of_client), (of_server, _server)) = (pair()?, pair()?);
+        let traffic = Arc::new(Traffic::default());
+        let ends = traffic.ends();
+        traffic.reset();
+        traffic.carry(of_client, of_server, ends)?;
+        client.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let read = client.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(read, Err(ErrorKind::ConnectionReset));
+        Ok(())
+    }
 }
