@@ -7,10 +7,11 @@ use stead_core::{Clock, Result};
 ///
 /// As [`Repository::restore`], and a store in a directory may hold as much as it likes: what is too much for one batch is
 /// restored beside it, compared, and put in its place in one step ([`Repository::restore_staged`]). Nobody else can open the
-/// store meanwhile.
+/// store meanwhile. Runs on a tokio runtime, as all that has to do with backups.
 ///
 /// ```
-/// # futures_executor::block_on(async {
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
 /// use stead::backup::{BackupManager, BackupType, Repository, RestoreOptions, RestorePoint};
 /// use stead::core::{BackendExt, Key, Partition, SystemClock, SystemRandom};
 ///
