@@ -59,9 +59,8 @@ impl Tally {
             logical_bytes: 0,
         };
         for record in &records {
-            let value = record.payload.value();
-            tally.removals += u64::from(value.is_none());
-            tally.logical_bytes += (record.key.as_bytes().len() + value.map_or(0, <[u8]>::len)) as u64;
+            tally.removals += u64::from(record.payload.value().is_none());
+            tally.logical_bytes += record.logical_bytes() as u64;
         }
         tally
     }

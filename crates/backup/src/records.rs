@@ -74,9 +74,14 @@ impl Record {
         }
     }
 
+    /// Bytes of the key and the value.
+    pub(crate) fn logical_bytes(&self) -> usize {
+        self.key.as_bytes().len() + self.payload.value().map_or(0, <[u8]>::len)
+    }
+
     /// What the record counts for where chunks are cut.
     pub(crate) fn weight(&self) -> usize {
-        self.key.as_bytes().len() + self.payload.value().map_or(0, <[u8]>::len) + RECORD_WEIGHT
+        self.logical_bytes() + RECORD_WEIGHT
     }
 }
 

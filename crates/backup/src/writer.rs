@@ -58,8 +58,7 @@ impl Writer {
 
     /// Adds a record to the block. Whether that ends with it.
     fn add(&mut self, record: Record) -> bool {
-        let value = record.payload.value().map_or(0, <[u8]>::len);
-        self.counts.logical_bytes += (record.key.as_bytes().len() + value) as u64;
+        self.counts.logical_bytes += record.logical_bytes() as u64;
         match record.payload {
             Payload::Deleted => self.counts.deleted += 1,
             Payload::Expired => self.counts.expired += 1,

@@ -255,8 +255,7 @@ pub(super) fn sealed(json: &str) -> Bytes {
 }
 
 pub(super) fn logical(records: &[Record]) -> u64 {
-    let bytes = |record: &Record| record.key.as_bytes().len() + record.payload.value().map_or(0, <[u8]>::len);
-    records.iter().map(|record| bytes(record) as u64).sum()
+    records.iter().map(|record| record.logical_bytes() as u64).sum()
 }
 
 pub(super) fn record(path: &str, value: &[u8]) -> Record {
