@@ -66,6 +66,18 @@ async fn three() -> Bench {
     bench
 }
 
+/// That the newest backup gives what the store holds.
+async fn restores_what_the_store_holds(bench: &Bench) {
+    let target = bench.empty();
+    let options = RestoreOptions::new(RestorePoint::Latest);
+    bench
+        .repository
+        .restore(&target, &options, &*bench.clock)
+        .await
+        .unwrap();
+    assert_eq!(content(&*target).await, content(&*bench.store).await);
+}
+
 #[tokio::test]
 async fn what_is_forgotten_is_removed_after_its_grace() {
     let bench = three().await;
@@ -95,14 +107,7 @@ async fn what_is_forgotten_is_removed_after_its_grace() {
     let again = prune(&bench, 1, false).await;
     assert_eq!((again.removed_chunks, again.waiting_chunks), (0, 0));
     assert_eq!(files(&bench, "log").len(), 2);
-    let target = bench.empty();
-    let options = RestoreOptions::new(RestorePoint::Latest);
-    bench
-        .repository
-        .restore(&target, &options, &*bench.clock)
-        .await
-        .unwrap();
-    assert_eq!(content(&*target).await, content(&*bench.store).await);
+    restores_what_the_store_holds(&bench).await;
 }
 
 #[tokio::test]
@@ -218,12 +223,5 @@ async fn a_damaged_backup_can_be_forgotten() {
     let swept = prune(&bench, 1, false).await;
     assert_eq!((swept.removed_chunks, swept.waiting_chunks), (4, 0));
     bench.repository.verify(&VerifyOptions::default()).await.unwrap();
-    let target = bench.empty();
-    let options = RestoreOptions::new(RestorePoint::Latest);
-    bench
-        .repository
-        .restore(&target, &options, &*bench.clock)
-        .await
-        .unwrap();
-    assert_eq!(content(&*target).await, content(&*bench.store).await);
+    restores_what_the_store_holds(&bench).await;
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use stead_backup::{BackupId, BackupType, RestoreOptions, RestorePoint};
-use stead_core::{Backend, ErrorKind};
+use stead_backup::{BackupId, BackupType, LatestReport, RestoreOptions, RestorePoint};
+use stead_core::{Backend, ErrorKind, Result};
 
 use crate::support::content;
 use crate::world::{MINUTE, Moody, World, damage, plain};
@@ -35,17 +35,21 @@ fn latest() -> RestoreOptions {
     RestoreOptions::new(RestorePoint::Latest)
 }
 
+async fn restore_latest(
+    world: &World,
+    target: &Arc<dyn Backend>,
+    options: &RestoreOptions,
+) -> Result<LatestReport> {
+    let repository = &world.bench.repository;
+    repository.restore_latest(target, options, &*world.clock).await
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_whole_newest_one_is_restored() {
     let world = World::new().await;
     let made = story(&world).await;
     let target = world.bench.empty();
-    let report = world
-        .bench
-        .repository
-        .restore_latest(&target, &latest(), &*world.clock)
-        .await
-        .unwrap();
+    let report = restore_latest(&world, &target, &latest()).await.unwrap();
     assert_eq!(report.restored.backup, made[2].0);
     assert!(report.passed_over.is_empty());
     assert_eq!(content(&*target).await, content(&*world.bench.store).await);
@@ -62,12 +66,7 @@ async fn a_damaged_newest_one_is_passed_over_and_named() {
         let made = story(&world).await;
         harm(&made[2].1[0]);
         let target = world.bench.empty();
-        let report = world
-            .bench
-            .repository
-            .restore_latest(&target, &latest(), &*world.clock)
-            .await
-            .unwrap();
+        let report = restore_latest(&world, &target, &latest()).await.unwrap();
         assert_eq!(report.restored.backup, made[1].0);
         let passed: Vec<_> = report.passed_over.iter().map(|passed| passed.backup).collect();
         assert_eq!(passed, [made[2].0]);
@@ -118,11 +117,7 @@ async fn a_damaged_log_gives_what_is_left_of_it() {
             ErrorKind::Corrupt
         );
         let target = world.bench.empty();
-        let report = world
-            .bench
-            .repository
-            .restore_latest(&target, &latest(), &*world.clock)
-            .await;
+        let report = restore_latest(&world, &target, &latest()).await;
         let report = report.unwrap();
         assert_eq!(report.restored.backup, made[restored].0, "{harmed}");
         assert_eq!(report.log_damage.unwrap().kind(), ErrorKind::Corrupt);
@@ -139,12 +134,7 @@ async fn a_log_of_which_nothing_is_left_is_an_error() {
         damage(&record(&world, number));
     }
     let target = world.bench.empty();
-    let error = world
-        .bench
-        .repository
-        .restore_latest(&target, &latest(), &*world.clock)
-        .await
-        .unwrap_err();
+    let error = restore_latest(&world, &target, &latest()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert_eq!(target.stats().await.unwrap().commits, 0);
 }
@@ -156,28 +146,13 @@ async fn a_time_bounds_it_and_a_backup_does_not() {
     let backups = world.backups().await;
     let target = world.bench.empty();
     let mut options = RestoreOptions::new(RestorePoint::Time(backups[1].taken));
-    let report = world
-        .bench
-        .repository
-        .restore_latest(&target, &options, &*world.clock)
-        .await
-        .unwrap();
+    let report = restore_latest(&world, &target, &options).await.unwrap();
     assert_eq!(report.restored.backup, made[1].0);
     options.point = RestorePoint::Backup(made[0].0);
-    let error = world
-        .bench
-        .repository
-        .restore_latest(&target, &options, &*world.clock)
-        .await
-        .unwrap_err();
+    let error = restore_latest(&world, &target, &options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     // A target that holds something is not the backup's fault.
-    let error = world
-        .bench
-        .repository
-        .restore_latest(&target, &latest(), &*world.clock)
-        .await
-        .unwrap_err();
+    let error = restore_latest(&world, &target, &latest()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -185,12 +160,7 @@ async fn a_time_bounds_it_and_a_backup_does_not() {
 async fn without_a_backup_it_says_so() {
     let world = World::new().await;
     let target = world.bench.empty();
-    let error = world
-        .bench
-        .repository
-        .restore_latest(&target, &latest(), &*world.clock)
-        .await
-        .unwrap_err();
+    let error = restore_latest(&world, &target, &latest()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -201,11 +171,7 @@ async fn a_target_that_keeps_nothing_is_no_damage_of_the_backup() {
     let liar = Moody::new(world.bench.empty());
     liar.lies.store(true, Ordering::SeqCst);
     let target: Arc<dyn Backend> = Arc::new(liar);
-    let latest = world
-        .bench
-        .repository
-        .restore_latest(&target, &latest(), &*world.clock)
-        .await;
+    let latest = restore_latest(&world, &target, &latest()).await;
     let error = latest.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.message().starts_with("the target does not hold"), "{error}");
