@@ -81,21 +81,22 @@ impl<E: Engine> Shared<E> {
         result.transpose()
     }
 
-    /// Commits what waits in the queue, as far as it fits in one commit. Returns whether anything waited.
-    pub(crate) fn commit_queued(&self) -> bool {
+    /// Commits what waits in the queue, as far as it fits in one commit. Returns how much it was.
+    pub(crate) fn commit_queued(&self) -> usize {
         let early = planted("taken-unlocked").then(|| self.queue.take(GROUP_BATCHES, GROUP_BYTES));
         let mut core = self.core.lock();
         let work = early.unwrap_or_else(|| self.queue.take(GROUP_BATCHES, GROUP_BYTES));
         if work.is_empty() {
-            return false;
+            return 0;
         }
         let answers = self.settle(&mut core, work);
         drop(core);
+        let answered = answers.len();
         for answer in answers {
             answer.send();
         }
         self.signal.notify();
-        true
+        answered
     }
 
     fn settle(&self, core: &mut MutexGuard<'_, Core<E::View>>, work: Vec<Work>) -> Vec<Answer> {

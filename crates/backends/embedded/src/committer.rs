@@ -45,9 +45,14 @@ fn run<E: Engine>(shared: &Shared<E>) {
         }
         // Nothing comes in any more while the store is being closed, and nothing may stay in the queue then.
         let mut left = COMMITS_PER_ROUND;
-        while (left > 0 || woken.closing) && shared.commit_queued() {
+        while left > 0 || woken.closing {
+            let answered = shared.commit_queued();
+            if answered == 0 {
+                break;
+            }
             pace.commits += 1;
             left = left.saturating_sub(1);
+            shared.queue.gather(answered);
         }
         if woken.closing {
             return;

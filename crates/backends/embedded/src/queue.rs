@@ -7,7 +7,7 @@ use stead_core::{Error, Fingerprint, Mutation, Outcome, Result, WriteBatch};
 use tokio::sync::oneshot::Sender;
 
 use crate::planted::planted;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// A batch that waits to be judged.
 pub(crate) struct Waiting {
@@ -148,7 +148,26 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.state.lock().work.is_empty()
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.state.lock().work.len()
+    }
+
+    /// Lets those go on who may add to what waits, until it is `expected` or none of them did: those who were just
+    /// answered are about to come back, and a commit for the first of them alone would make all others wait for the next
+    /// one. Does not wait where nothing does.
+    pub(crate) fn gather(&self, expected: usize) {
+        let mut waiting = self.len();
+        while waiting > 0 && waiting < expected {
+            thread::yield_now();
+            let now = self.len();
+            if now <= waiting {
+                return;
+            }
+            waiting = now;
+        }
     }
 
     /// Wakes the committer to look after the store.
@@ -201,5 +220,25 @@ impl Queue {
         let mut state = self.state.lock();
         state.ended = true;
         std::mem::take(&mut state.closers)
+    }
+}
+
+#[cfg(all(test, not(stead_shuttle)))]
+mod tests {
+    use tokio::sync::oneshot::channel;
+
+    use super::*;
+
+    #[test]
+    fn gathering_takes_nothing_and_ends_where_nobody_comes() {
+        let queue = Queue::new(8, 1024);
+        queue.gather(4);
+        for _ in 0..2 {
+            let (done, _) = channel();
+            queue.push(Work::Sync(done)).expect("there is room");
+        }
+        queue.gather(2);
+        queue.gather(4);
+        assert_eq!(queue.take(8, 1024).len(), 2);
     }
 }
