@@ -15,8 +15,9 @@ const RING_SETS: usize = 1024;
 /// The most changes kept in memory.
 const RING_CHANGES: usize = 65_536;
 
-/// The newest change sets.
+/// The newest change sets, from the first watcher on: a store that nobody watches keeps none in memory.
 pub(crate) struct Ring {
+    wanted: bool,
     /// Everything after this revision is here.
     low: Revision,
     sets: VecDeque<ChangeSet>,
@@ -27,13 +28,23 @@ impl Ring {
     /// An empty one of a store that stands at `revision`.
     pub(crate) fn new(revision: Revision) -> Self {
         Ring {
+            wanted: false,
             low: revision,
             sets: VecDeque::new(),
             changes: 0,
         }
     }
 
+    /// Keeps what is pushed from now on.
+    pub(crate) fn keep(&mut self) {
+        self.wanted = true;
+    }
+
     pub(crate) fn push(&mut self, sets: Vec<ChangeSet>) {
+        if !self.wanted {
+            self.low = sets.last().map_or(self.low, |newest| newest.revision);
+            return;
+        }
         for set in sets {
             self.changes += set.changes.len();
             self.sets.push_back(set);
@@ -47,7 +58,7 @@ impl Ring {
         }
     }
 
-    /// The change sets after `after` and up to `published`, or `None` if some of them are no longer here.
+    /// The change sets after `after` and up to `published`, or `None` if some of them are not here.
     fn after(&self, after: Revision, published: Revision, limit: usize) -> Option<LogRead> {
         if after < self.low && !planted("ring-gap-untold") {
             return None;
@@ -142,10 +153,11 @@ mod tests {
     #[test]
     fn ring_gives_what_it_has_and_owns_up_to_what_it_has_not() {
         let mut ring = Ring::new(Revision::new(10));
-        ring.push(vec![set(11, 1), set(13, 1), set(14, 1)]);
         let read = |ring: &Ring, after, published, limit| {
             revisions(ring.after(Revision::new(after), Revision::new(published), limit))
         };
+        ring.keep();
+        ring.push(vec![set(11, 1), set(13, 1), set(14, 1)]);
         assert_eq!(read(&ring, 9, 14, 9), None);
         assert_eq!(read(&ring, 10, 14, 9), Some((vec![11, 13, 14], 14)));
         assert_eq!(
@@ -162,5 +174,18 @@ mod tests {
         ring.push(vec![set(16, RING_CHANGES - 2)]);
         assert_eq!(read(&ring, 10, 16, 9), None);
         assert_eq!(read(&ring, 11, 16, 9), Some((vec![13, 14, 16], 16)));
+    }
+
+    #[test]
+    fn ring_keeps_nothing_until_it_shall() {
+        let mut ring = Ring::new(Revision::new(10));
+        ring.push(vec![set(11, 1), set(13, 1)]);
+        ring.push(Vec::new());
+        assert!(ring.sets.is_empty());
+        ring.keep();
+        ring.push(vec![set(15, 1)]);
+        let read = |after| revisions(ring.after(Revision::new(after), Revision::new(15), 9));
+        assert_eq!(read(12), None, "13 was not kept");
+        assert_eq!(read(13), Some((vec![15], 15)));
     }
 }

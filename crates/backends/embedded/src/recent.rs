@@ -49,14 +49,21 @@ pub(crate) struct Recent {
     table: Mutex<Table>,
 }
 
+impl Mark {
+    /// A piece of the mark that has no part in the place, and is not [`FREE`].
+    fn tag(self) -> u8 {
+        self.rest.to_le_bytes()[0].max(1)
+    }
+}
+
 impl Recent {
     /// One of at most about `limit_bytes`, none at all if that is too little for anything.
     pub(crate) fn new(limit_bytes: usize, secret: u128) -> Self {
         Recent {
             hasher: SipHasher13::new_with_key(&secret.to_le_bytes()),
             table: Mutex::new(Table {
-                sets: Vec::new(),
-                limit_sets: limit_bytes / size_of::<Set>(),
+                limit_sets: limit_bytes / SET_BYTES,
+                ..Table::default()
             }),
         }
     }
@@ -86,7 +93,7 @@ impl Recent {
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        self.table.lock().sets = Vec::new();
+        self.table.lock().clear();
     }
 }
 
@@ -95,7 +102,48 @@ const WAYS: usize = 8;
 /// An empty table begins with at most so many sets.
 const FIRST_SETS: usize = 32;
 
-type Set = [Slot; WAYS];
+/// The bytes of a set.
+const SET_BYTES: usize = size_of::<Head>() + WAYS * size_of::<Slot>();
+
+/// What tells where in a set a key is, so that looking for it touches one slot and not all of them: the slots of a large
+/// table are in no cache.
+#[derive(Clone, Copy)]
+struct Head {
+    /// A piece of the mark in each slot, or [`FREE`].
+    tags: [u8; WAYS],
+    /// The slots, the one that was written last first. Those that are free are behind all others.
+    order: [u8; WAYS],
+}
+
+/// The tag of a slot that nobody uses.
+const FREE: u8 = 0;
+
+impl Head {
+    const EMPTY: Head = Head {
+        tags: [FREE; WAYS],
+        order: [0, 1, 2, 3, 4, 5, 6, 7],
+    };
+
+    /// The slots with this tag.
+    fn tagged(&self, tag: u8) -> impl Iterator<Item = usize> {
+        self.tags
+            .into_iter()
+            .enumerate()
+            .filter_map(move |(way, of_way)| (of_way == tag).then_some(way))
+    }
+
+    /// A free slot, else the one that was written the longest ago.
+    fn last(&self) -> usize {
+        usize::from(self.order[WAYS - 1])
+    }
+
+    /// Makes a slot the one that was written last.
+    fn renew(&mut self, way: usize, tag: u8) {
+        self.tags[way] = tag;
+        let at = self.order.iter().position(|&other| usize::from(other) == way);
+        self.order[..=at.unwrap_or(WAYS - 1)].rotate_right(1);
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -103,21 +151,20 @@ struct Slot {
     revision: u64,
     /// [`NO_DEADLINE`] stands for none.
     deadline: u64,
-    /// [`NOTHING`] for a key with nothing under it, [`FREE`] for a slot that nobody uses.
+    /// [`NOTHING`] for a key with nothing under it.
     value_bytes: u64,
 }
 
 /// The end of time is no deadline that an entry can have.
 const NO_DEADLINE: u64 = Timestamp::MAX.as_millis();
-const NOTHING: u64 = u64::MAX - 1;
-const FREE: u64 = u64::MAX;
+const NOTHING: u64 = u64::MAX;
 
 impl Slot {
     const EMPTY: Slot = Slot {
         mark: Mark { place: 0, rest: 0 },
         revision: 0,
         deadline: NO_DEADLINE,
-        value_bytes: FREE,
+        value_bytes: NOTHING,
     };
 
     fn new(mark: Mark, stored: Stored) -> Self {
@@ -136,10 +183,6 @@ impl Slot {
         }
     }
 
-    fn is_of(&self, mark: Mark) -> bool {
-        self.mark == mark && self.value_bytes != FREE
-    }
-
     fn stored(&self) -> Stored {
         if self.value_bytes == NOTHING {
             return Stored::Nothing;
@@ -152,50 +195,67 @@ impl Slot {
     }
 }
 
-/// Sets of slots, the newest slot of each first. It doubles when a set is full, until it is as large as it may be.
+/// Sets of slots. It doubles when a set is full, until it is as large as it may be.
+#[derive(Default)]
 struct Table {
-    sets: Vec<Set>,
+    heads: Vec<Head>,
+    /// Those of each head, one set behind the other.
+    slots: Vec<Slot>,
     limit_sets: usize,
 }
 
 impl Table {
+    fn clear(&mut self) {
+        self.heads = Vec::new();
+        self.slots = Vec::new();
+    }
+
     /// The set of a mark: the marks are cut into as many ranges as there are sets, so that a set falls into two
     /// neighbours when the table doubles.
     fn place(&self, mark: Mark) -> usize {
-        let place = (u128::from(mark.place) * self.sets.len() as u128) >> 64;
+        let place = (u128::from(mark.place) * self.heads.len() as u128) >> 64;
         usize::try_from(place).expect("below the number of sets")
     }
 
+    /// Which slot of its set is that of a mark.
+    fn way(&self, place: usize, mark: Mark) -> Option<usize> {
+        let mut tagged = self.heads.get(place)?.tagged(mark.tag());
+        tagged.find(|way| self.slots[place * WAYS + way].mark == mark)
+    }
+
     fn find(&self, mark: Mark) -> Option<Stored> {
-        let set = self.sets.get(self.place(mark))?;
-        set.iter().find(|slot| slot.is_of(mark)).map(Slot::stored)
+        let place = self.place(mark);
+        let way = self.way(place, mark)?;
+        Some(self.slots[place * WAYS + way].stored())
     }
 
     fn put(&mut self, mark: Mark, stored: Stored) {
         if self.limit_sets == 0 {
             return;
         }
-        if self.sets.is_empty() {
-            self.sets = vec![[Slot::EMPTY; WAYS]; self.first_sets()];
+        if self.heads.is_empty() {
+            self.make_room(self.first_sets());
         }
         loop {
             let place = self.place(mark);
-            let set = &mut self.sets[place];
-            let of_key = set.iter().position(|slot| slot.is_of(mark));
+            let of_key = self.way(place, mark);
             if of_key.is_some() && planted("recent-unrenewed") {
                 return;
             }
-            let free = || set.iter().position(|slot| slot.value_bytes == FREE);
-            let taken = of_key.or_else(free);
-            if taken.is_none() && self.grow() {
+            let head = &mut self.heads[place];
+            let way = of_key.unwrap_or_else(|| head.last());
+            if of_key.is_none() && head.tags[way] != FREE && self.grow() {
                 continue;
             }
-            let set = &mut self.sets[place];
-            let taken = taken.unwrap_or(WAYS - 1);
-            set.copy_within(..taken, 1);
-            set[0] = Slot::new(mark, stored);
+            self.heads[place].renew(way, mark.tag());
+            self.slots[place * WAYS + way] = Slot::new(mark, stored);
             return;
         }
+    }
+
+    fn make_room(&mut self, sets: usize) {
+        self.heads = vec![Head::EMPTY; sets];
+        self.slots = vec![Slot::EMPTY; sets * WAYS];
     }
 
     /// So many that doubling leads to the limit.
@@ -209,17 +269,25 @@ impl Table {
 
     /// Doubles the table, as far as it may grow.
     fn grow(&mut self) -> bool {
-        let sets = self.sets.len() * 2;
+        let sets = self.heads.len() * 2;
         if sets > self.limit_sets {
             return false;
         }
-        let small = std::mem::replace(&mut self.sets, vec![[Slot::EMPTY; WAYS]; sets]);
-        for slot in small.iter().flat_map(|set| set.iter().rev()) {
-            if slot.value_bytes != FREE {
+        let heads = std::mem::take(&mut self.heads);
+        let slots = std::mem::take(&mut self.slots);
+        self.make_room(sets);
+        for (head, slots) in heads.iter().zip(slots.chunks_exact(WAYS)) {
+            // The oldest first, so that they keep their order.
+            let oldest_first = head.order.iter().rev().map(|&way| usize::from(way));
+            for slot in oldest_first
+                .filter(|&way| head.tags[way] != FREE)
+                .map(|way| slots[way])
+            {
                 let place = self.place(slot.mark);
-                let set = &mut self.sets[place];
-                set.copy_within(..WAYS - 1, 1);
-                set[0] = *slot;
+                let head = &mut self.heads[place];
+                let way = head.last();
+                head.renew(way, slot.mark.tag());
+                self.slots[place * WAYS + way] = slot;
             }
         }
         true
@@ -269,7 +337,7 @@ mod tests {
 
     #[test]
     fn full_memory_forgets_the_oldest_and_is_never_wrong() {
-        let limit = 64 * size_of::<Set>();
+        let limit = 64 * SET_BYTES;
         let recent = Recent::new(limit, 7);
         let many = 64 * WAYS as u64 * 4;
         for number in 0..many {
@@ -281,7 +349,7 @@ mod tests {
             );
         }
         let table = recent.table.lock();
-        assert!(size_of_val(&table.sets[..]) <= limit);
+        assert!(size_of_val(&table.heads[..]) + size_of_val(&table.slots[..]) <= limit);
         drop(table);
         let kept: Vec<_> = (0..many)
             .filter(|&number| find(&recent, number).is_some())
@@ -298,7 +366,7 @@ mod tests {
 
     #[test]
     fn memory_of_nothing_remembers_nothing() {
-        let recent = Recent::new(size_of::<Set>() - 1, 7);
+        let recent = Recent::new(SET_BYTES - 1, 7);
         learn(&recent, 1, entry(1));
         assert_eq!(find(&recent, 1), None);
     }
@@ -309,6 +377,6 @@ mod tests {
         assert_eq!(one.mark(b"key"), one.mark(b"key"));
         assert_ne!(one.mark(b"key"), one.mark(b"key\0"));
         assert_ne!(one.mark(b"key"), other.mark(b"key"));
-        assert_eq!(size_of::<Slot>(), 40);
+        assert_eq!((size_of::<Slot>(), size_of::<Head>()), (40, 16));
     }
 }

@@ -226,7 +226,11 @@ impl<E: Engine> Backend for Embedded<E> {
             .shared
             .view()
             .and_then(|_| admit_watch(&self.shared.capabilities, spec))
-            .and_then(|()| LogWatcher::new(Arc::clone(&self.shared), spec));
+            .and_then(|()| {
+                // Before the watcher looks where it begins, so that nothing behind that is missing.
+                self.shared.ring.lock().keep();
+                LogWatcher::new(Arc::clone(&self.shared), spec)
+            });
         match watcher {
             Ok(watcher) => Ok(Box::new(watcher)),
             Err(error) => Err(error.during("watch")),

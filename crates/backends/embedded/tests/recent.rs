@@ -18,7 +18,7 @@ use stead_embedded::{Embedded, Keyspace};
 use support::*;
 
 /// Room for eight keys.
-const FEW: usize = 320;
+const FEW: usize = 336;
 
 fn ttl(millis: u64) -> Expiry {
     Expiry::After(Ttl::from_millis(millis).unwrap())
