@@ -28,6 +28,7 @@ mod check;
 mod commit;
 mod config;
 mod convert;
+mod eager;
 mod error;
 mod log;
 mod open;

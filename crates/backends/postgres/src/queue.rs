@@ -56,7 +56,23 @@ struct State {
     bytes: usize,
     /// Somebody commits what waits.
     led: bool,
+    /// So many groups in a row were of one batch.
+    alone: u32,
     closing: bool,
+}
+
+/// So many groups in a row must have been of one batch for the next to be taken for one, too.
+const ALONE: u32 = 3;
+
+/// How a batch was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// Somebody commits, and will come to it.
+    Behind,
+    /// Somebody has to begin to lead. More may come in the same moment.
+    First,
+    /// Somebody has to begin to lead, and by experience nothing more comes.
+    Alone,
 }
 
 /// A bounded queue with one leader at a time, who commits until nothing waits.
@@ -80,12 +96,12 @@ impl Drop for Lead<'_> {
 }
 
 impl Queue {
-    /// Adds a batch. Whether somebody has to begin to lead.
+    /// Adds a batch.
     ///
     /// # Errors
     ///
     /// `Closed`, or `Unavailable` while too much waits already.
-    pub(crate) fn push(&self, waiting: Waiting) -> Result<bool> {
+    pub(crate) fn push(&self, waiting: Waiting) -> Result<Pushed> {
         let size = waiting.size_bytes();
         let mut state = self.state.lock();
         if state.closing {
@@ -103,9 +119,13 @@ impl Queue {
         }
         state.bytes = bytes;
         state.work.push_back(waiting);
-        let begins = !state.led;
+        let pushed = match state.led {
+            true => Pushed::Behind,
+            false if state.alone >= ALONE => Pushed::Alone,
+            false => Pushed::First,
+        };
         state.led = true;
-        Ok(begins)
+        Ok(pushed)
     }
 
     /// The lead that `push` said is to be taken.
@@ -127,8 +147,10 @@ impl Queue {
             taken.extend(state.work.pop_front());
         }
         state.bytes = state.bytes.saturating_sub(bytes);
-        if taken.is_empty() {
-            self.end(state, lead);
+        match taken.len() {
+            0 => self.end(state, lead),
+            1 => state.alone = state.alone.saturating_add(1),
+            _ => state.alone = 0,
         }
         taken
     }

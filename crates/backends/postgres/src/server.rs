@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Connection, Row, Socket};
+use tokio_postgres::{Client, Connection, Row, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{Host, Pooler, PostgresConfig, TlsMode, error, tls};
@@ -259,18 +259,27 @@ impl Session {
         })
     }
 
-    /// Makes sure that the next run of `sql` is one message.
-    pub(crate) async fn prepare(&self, sql: &Sql) -> Result<(), Failure> {
+    /// Makes sure that the next run of `sql` is one message. Gives what to send then, where sessions are ours.
+    pub(crate) async fn prepare(&self, sql: &Sql) -> Result<Option<Statement>, Failure> {
         if !self.prepares {
-            return Ok(());
+            return Ok(None);
         }
         let client = self.client()?;
-        let prepared = async { client.prepare_typed_cached(&sql.text, &sql.types).await.map(drop) };
-        // Nothing of the caller's was sent.
-        self.within(prepared).await.map_err(|failure| match failure {
+        // Nothing of the caller's is sent.
+        let prepared = self.within(client.prepare_typed_cached(&sql.text, &sql.types));
+        prepared.await.map(Some).map_err(|failure| match failure {
             Failure::Unanswered(error) => Failure::NotDone(error),
             other => other,
         })
+    }
+
+    /// Runs a statement that was [prepared](Self::prepare) on this connection. It is not looked up by its text again.
+    pub(crate) async fn run_prepared(
+        &self,
+        statement: &Statement,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
+        self.within(self.client()?.query(statement, params)).await
     }
 
     /// Runs statements that give nothing and take nothing.

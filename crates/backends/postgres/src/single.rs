@@ -15,6 +15,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use stead_core::Revision;
 use stead_network::Failure;
+use tokio_postgres::Statement;
 
 use crate::convert::{column, revision_to_sql};
 use crate::plan::{Arguments, Step};
@@ -42,6 +43,8 @@ struct Known {
     connection: Instant,
     /// Commits since the last that was not of this handle.
     alone: u32,
+    /// The statement of a put, once it is prepared on that connection: to find it by its text costs as much as to send it.
+    put: Option<Statement>,
 }
 
 impl KnownHead {
@@ -51,24 +54,37 @@ impl KnownHead {
             return;
         };
         let mut known = self.0.lock();
-        let alone = match &*known {
-            Some(before) if before.head.revision.get() + written == head.revision.get() => {
-                before.alone.saturating_add(1)
-            }
-            _ => 0,
-        };
+        let before = known.take();
+        let follows = |before: &&Known| before.head.revision.get() + written == head.revision.get();
+        let alone = before
+            .as_ref()
+            .filter(follows)
+            .map_or(0, |before| before.alone.saturating_add(1));
+        let put = before
+            .filter(|before| before.connection == connection)
+            .and_then(|before| before.put);
         *known = Some(Known {
             head,
             connection,
             alone,
+            put,
         });
     }
 
-    /// The newest revision and the totals, if nobody else seems to write.
-    fn expected(&self, session: &Session) -> Option<Head> {
+    /// The newest revision and the totals, if nobody else seems to write, and the statement if it is prepared.
+    fn expected(&self, session: &Session) -> Option<(Head, Option<Statement>)> {
         let known = self.0.lock();
         let known = known.as_ref()?;
-        (known.alone >= ALONE && session.connected_at() == Some(known.connection)).then_some(known.head)
+        let holds = known.alone >= ALONE && session.connected_at() == Some(known.connection);
+        holds.then(|| (known.head, known.put.clone()))
+    }
+
+    fn keep(&self, session: &Session, put: &Statement) {
+        if let Some(known) = &mut *self.0.lock()
+            && session.connected_at() == Some(known.connection)
+        {
+            known.put = Some(put.clone());
+        }
     }
 
     fn forget(&self) {
@@ -96,15 +112,24 @@ impl Shared {
         if !self.server.sessions || !step.is_single_put() {
             return Ok(None);
         }
-        let Some(head) = self.head.expected(session) else {
+        let Some((head, prepared)) = self.head.expected(session) else {
             return Ok(None);
+        };
+        let put = match prepared {
+            Some(put) => put,
+            None => match session.prepare(&self.sql.put_alone).await? {
+                Some(put) => {
+                    self.head.keep(session, &put);
+                    put
+                }
+                None => return Ok(None),
+            },
         };
         let Arguments { puts, .. } = step.arguments();
         let revision = Revision::new(head.revision.get() + 1);
-        session.prepare(&self.sql.put_alone).await?;
         let rows = session
-            .rows(
-                &self.sql.put_alone,
+            .run_prepared(
+                &put,
                 &[
                     &puts.key.first(),
                     &puts.value.first(),
