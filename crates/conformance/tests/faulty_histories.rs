@@ -19,6 +19,7 @@ async fn history(seed: u64, defect: Option<Manner>) -> Result<Recorded, String> 
         operations: 600,
         seed,
         partition: Partition::new("history").unwrap(),
+        time: Arc::default(),
     };
     check_faulty(&[store], &direct, &clients, || Ok(())).await
 }

@@ -130,8 +130,9 @@ impl Stage {
             operations: self.operations,
             seed: self.seed.wrapping_mul(1_000_003) + number,
             partition: Partition::new(format!("history-{number}"))?,
+            time: Arc::default(),
         };
-        let mut trouble = Some(self.proxies.trouble(clients.seed));
+        let mut trouble = Some(self.proxies.trouble(clients.seed, &clients.time));
         let mut broken = 0;
         let healed = || {
             let ended = trouble.take().map_or(Ok(0), super::proxies::Trouble::end);

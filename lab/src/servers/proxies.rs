@@ -1,7 +1,7 @@
 //! Proxies before a server, and a hand that breaks their connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,12 @@ use super::bed::Bed;
 /// How long the nodes of a Cluster take at most to tell each other of their new addresses.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+/// So many questions and answers lie between two breaks, and up to so many more. A history of 2,000 operations has over 4,000,
+/// and so some 80 breaks.
+const LEAST_TICKS: u64 = 16;
+const MORE_TICKS: u64 = 80;
+/// How often the hand looks how far the history is.
+const GLANCE: Duration = Duration::from_micros(200);
 
 /// Proxies before the server, or before the masters of a Cluster.
 pub(super) struct Proxies {
@@ -49,16 +55,22 @@ impl Proxies {
         self.all.iter().try_for_each(Faulty::heal)
     }
 
-    /// Breaks connections until it is told to end.
-    pub(super) fn trouble(self: &Arc<Self>, seed: u64) -> Trouble {
+    /// Breaks connections until it is told to end, at the pace of the history whose clock `time` is.
+    ///
+    /// One kind of server takes far longer for a connection than another. Broken at the pace of a clock on the wall, those of
+    /// the one would hardly carry a call between two breaks, and those of the other most of the history.
+    pub(super) fn trouble(self: &Arc<Self>, seed: u64, time: &Arc<AtomicU64>) -> Trouble {
         let ends = Arc::new(AtomicBool::new(false));
-        let (proxies, told) = (Arc::clone(self), Arc::clone(&ends));
+        let pace = Pace {
+            dice: SeededRandom::new(seed),
+            time: Arc::clone(time),
+            ends: Arc::clone(&ends),
+        };
+        let proxies = Arc::clone(self);
         let hand = thread::spawn(move || {
-            let dice = SeededRandom::new(seed);
             let mut done = 0;
-            while !told.load(Ordering::Acquire) {
-                thread::sleep(Duration::from_micros(5_000 + dice.next_u64() % 40_000));
-                proxies.break_something(&dice)?;
+            while pace.is_time() {
+                proxies.break_something(&pace.dice)?;
                 done += 1;
             }
             Ok(done)
@@ -92,6 +104,38 @@ impl Proxies {
             }
         }
         Ok(())
+    }
+}
+
+/// When the next connections are to break.
+struct Pace {
+    dice: SeededRandom,
+    time: Arc<AtomicU64>,
+    ends: Arc<AtomicBool>,
+}
+
+impl Pace {
+    /// Waits for the next break; false if there is to be none.
+    ///
+    /// Most times some calls have to be answered since the one before. Every fourth comes soon behind it, when connections
+    /// are still being made.
+    fn is_time(&self) -> bool {
+        let below = |end: u64| self.dice.next_u64() % end;
+        if below(4) == 0 {
+            thread::sleep(Duration::from_micros(below(20_000)));
+            return !self.is_over();
+        }
+        let until = self.time.load(Ordering::Relaxed) + LEAST_TICKS + below(MORE_TICKS);
+        while self.time.load(Ordering::Relaxed) < until && !self.is_over() {
+            thread::sleep(GLANCE);
+        }
+        // Somewhere in the middle of what is under way then.
+        thread::sleep(Duration::from_micros(below(1_000)));
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.ends.load(Ordering::Acquire)
     }
 }
 

@@ -11,7 +11,7 @@ use super::ordered;
 use super::record::{KEYS, Recorder};
 
 /// Clients that read and write the same keys at the same time over connections that may break.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Clients {
     /// How many tasks there are.
     pub tasks: usize,
@@ -21,6 +21,9 @@ pub struct Clients {
     pub seed: u64,
     /// The partition of the history. It must be empty.
     pub partition: Partition,
+    /// The clock of the history, which goes on by one with each question and with each answer. Who breaks connections may
+    /// keep pace with it. Give each history one of its own.
+    pub time: Arc<AtomicU64>,
 }
 
 /// What a history was made of.
@@ -72,11 +75,10 @@ pub async fn check_faulty(
     clients: &Clients,
     healed: impl FnOnce() -> Result<(), String>,
 ) -> Result<Recorded, String> {
-    let time = Arc::new(AtomicU64::new(1));
     let told = |error: stead_core::Error| format!("a call failed with {}: {error}", error.kind());
     let mut tasks = Vec::new();
     for (task, store) in (0..clients.tasks).zip(stores.iter().cycle()) {
-        let mut recorder = recorder(task, store, &time, clients).map_err(told)?;
+        let mut recorder = recorder(task, store, clients).map_err(told)?;
         recorder.marks = Some(Marks::new(task, clients.partition.clone(), clients.seed));
         let calls = clients.operations.div_ceil(clients.tasks);
         tasks.push(tokio::spawn(recorder.run(calls)));
@@ -89,20 +91,15 @@ pub async fn check_faulty(
         recorders.push(recorder.map_err(told)?);
     }
     healed()?;
-    let mut last = recorder(clients.tasks, direct, &time, clients).map_err(told)?;
+    let mut last = recorder(clients.tasks, direct, clients).map_err(told)?;
     last.get_many().await.map_err(told)?;
     let log = read_log(direct, &clients.partition).await?;
     judge(recorders, last, &log)
 }
 
-fn recorder(
-    task: usize,
-    store: &Arc<dyn Backend>,
-    time: &Arc<AtomicU64>,
-    clients: &Clients,
-) -> Result<Recorder> {
-    let home = clients.partition.clone();
-    Recorder::new(task, Arc::clone(store), Arc::clone(time), clients.seed, home)
+fn recorder(task: usize, store: &Arc<dyn Backend>, clients: &Clients) -> Result<Recorder> {
+    let (home, time) = (clients.partition.clone(), Arc::clone(&clients.time));
+    Recorder::new(task, Arc::clone(store), time, clients.seed, home)
 }
 
 /// All change sets of the partition up to a write of its own.
