@@ -32,28 +32,37 @@ impl Attempt {
         })
     }
 
-    /// Makes a chunk, and begins to write it unless it is there. What else was made, and what tells whether it was written
-    /// when it is. It is durable once [`sync`](Attempt::sync) was called then.
+    /// Makes a chunk, and begins to write it. What else was made, and what tells whether it was written when it is, as
+    /// [`write`](Attempt::write) has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub(crate) async fn put<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce() -> Result<(Chunk, T)> + Send + 'static,
+    ) -> Result<(T, Task<bool>)> {
+        let (chunk, more) = blocking(make).await?;
+        Ok((more, self.write(chunk)))
+    }
+
+    /// Begins to write a chunk unless it is there. The task tells whether it was written when it is. It is durable once
+    /// [`sync`](Attempt::sync) was called then.
     ///
     /// In a directory, one that is there is compared: what is damaged is written anew, and with it the backups that need it
     /// are whole again. A bucket answers for the bytes that it keeps, and the length is all that is compared.
     ///
     /// # Errors
     ///
-    /// Those of `make`; of the task, `Invalid` where the repository is gone, else what the place reports.
-    pub(crate) async fn put<T: Send + 'static>(
-        self: &Arc<Self>,
-        make: impl FnOnce() -> Result<(Chunk, T)> + Send + 'static,
-    ) -> Result<(T, Task<bool>)> {
-        let (chunk, more) = blocking(make).await?;
+    /// Of the task, `Invalid` where the repository is gone, else what the place reports.
+    pub(crate) fn write(self: &Arc<Self>, chunk: Chunk) -> Task<bool> {
         let this = Arc::clone(self);
-        let written = Task::spawn(async move {
+        Task::spawn(async move {
             match this.repository.location().local() {
                 Some(_) => blocking(move || this.put_file(&chunk)).await,
                 None => this.put_object(chunk).await,
             }
-        });
-        Ok((more, written))
+        })
     }
 
     fn put_file(&self, chunk: &Chunk) -> Result<bool> {

@@ -193,7 +193,7 @@ impl BackupManager {
         while let Some(partition) = listing.next().await? {
             reached.push(&partition, view.revision(&partition));
         }
-        reached.finish(writer).await
+        reached.finish(writer)
     }
 }
 

@@ -3,13 +3,17 @@
 //! The store's log of changes names the keys, and the snapshot has what is under them. A store that orders its revisions
 //! throughout has one log; where they are ordered within partitions only, each partition that moved since has one.
 
+mod changes;
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use stead_core::kit::Walk;
 use stead_core::{
-    ChangeKind, Error, Extent, Key, KeyRange, Partition, Result, Revision, Snapshot, WatchEvent, WatchSpec,
+    Error, Extent, Key, KeyRange, Partition, Result, Revision, Snapshot, WatchEvent, WatchSpec,
 };
 
 use crate::attempt::Attempt;
@@ -18,17 +22,21 @@ use crate::create::{HIDDEN, PAGE_ENTRIES, Taken, record_of, store_revision};
 use crate::manager::{BackupManager, Phase};
 use crate::manifest::{Manifest, Reach};
 use crate::partitions::{self, Listing, Reached};
-use crate::records::{Payload, Record, Shape};
+use crate::records::{Record, Shape};
+use crate::task::Task;
 use crate::writer::Writer;
+use changes::{Change, Changes};
 
 /// Changed keys are kept in memory up to this weight in bytes. What is more is found when the log is read again.
 pub(crate) const MOST_CHANGED_BYTES: usize = 48 << 20;
-/// What a changed key takes besides its bytes.
-const CHANGED_BYTES: usize = 96;
 /// Values that are read together have about this many bytes.
 const READ_BYTES: usize = 4 << 20;
 /// Values count as at least this large when the number to read together is chosen.
 const LEAST_WIDTH: usize = 4 << 10;
+/// As many keys are read first, and up to twice as many each time: how large values are is seen then.
+const FIRST_READ: usize = 128;
+/// Reads that are under way at a time: two cores have something to do while what was read is written.
+const READS_AT_A_TIME: usize = 3;
 /// Between two reports of progress.
 const REPORT_ENTRIES: u64 = 4096;
 
@@ -49,7 +57,7 @@ impl BackupManager {
         }
         let mut increment = Increment {
             manager: self,
-            view: &**view,
+            view,
             writer: Writer::new(Shape::Increment, attempt),
             done: 0,
             reported: 0,
@@ -70,7 +78,7 @@ impl BackupManager {
 /// An increment under way.
 struct Increment<'a> {
     manager: &'a BackupManager,
-    view: &'a dyn Snapshot,
+    view: &'a Arc<dyn Snapshot>,
     writer: Writer,
     /// Keys that were read.
     done: u64,
@@ -80,7 +88,7 @@ struct Increment<'a> {
 impl Increment<'_> {
     /// What changed in a store that orders its revisions throughout.
     async fn of_store(&mut self, from: Revision) -> Result<OrReason<Reach>> {
-        let to = store_revision(self.view)?;
+        let to = store_revision(&**self.view)?;
         let changed = self.changed(&KeyRange::all(), from, to).await?;
         Ok(changed.map(|()| Reach::Store(to.get())))
     }
@@ -89,7 +97,7 @@ impl Increment<'_> {
     async fn of_partitions(&mut self, chunk: &ChunkRef) -> Result<OrReason<Reach>> {
         let content = self.manager.repository.get_chunk(chunk, Kind::Partitions).await?;
         let mut before = partitions::Reader::new(&content);
-        let mut listing = Listing::new(self.view);
+        let mut listing = Listing::new(&**self.view);
         let mut reached = Reached::default();
         let (mut old, mut new) = (before.next()?, listing.next().await?);
         loop {
@@ -122,14 +130,14 @@ impl Increment<'_> {
                 (None, None) => {}
             }
         }
-        reached.finish(&mut self.writer).await.map(Ok)
+        reached.finish(&mut self.writer).map(Ok)
     }
 
     /// Writes what a partition holds.
     async fn everything(&mut self, partition: &Partition) -> Result<()> {
         let capabilities = self.manager.store.capabilities();
         let mut walk =
-            Walk::new(self.view, capabilities, KeyRange::partition(partition)).page_size(PAGE_ENTRIES);
+            Walk::new(&**self.view, capabilities, KeyRange::partition(partition)).page_size(PAGE_ENTRIES);
         loop {
             let page = walk.page().await?;
             if page.is_empty() {
@@ -155,8 +163,9 @@ impl Increment<'_> {
             if let Err(reason) = self.read_log(&mut changes, &range, from, to).await? {
                 return Ok(Err(reason));
             }
-            rest = changes.last_of_some().map(|last| range.after(last));
-            self.read_entries(changes.keys).await?;
+            let (changed, last_of_some) = changes.finish();
+            rest = last_of_some.map(|last| range.after(&last));
+            self.read_entries(changed).await?;
         }
         Ok(Ok(()))
     }
@@ -171,15 +180,21 @@ impl Increment<'_> {
     ) -> Result<OrReason<()>> {
         let spec = WatchSpec::new(range.clone()).after(from);
         let mut watcher = self.manager.store.watch(&spec)?;
-        while let Some(event) = watcher.next_up_to(to).await? {
-            let WatchEvent::Changes(set) = event else {
-                return Ok(Err(
-                    "the store's log of changes does not reach back to the backup before",
-                ));
-            };
-            for change in set.changes {
-                if !change.key.partition_bytes().starts_with(HIDDEN) {
-                    changes.add(change.key, change.kind, set.revision);
+        loop {
+            let page = watcher.page_up_to(to).await?;
+            if page.is_empty() {
+                break;
+            }
+            for event in page {
+                let WatchEvent::Changes(set) = event else {
+                    return Ok(Err(
+                        "the store's log of changes does not reach back to the backup before",
+                    ));
+                };
+                for change in set.changes {
+                    if !change.key.partition_bytes().starts_with(HIDDEN) {
+                        changes.add(change.key, change.kind, set.revision);
+                    }
                 }
             }
         }
@@ -190,28 +205,24 @@ impl Increment<'_> {
     }
 
     /// Writes what the snapshot holds under the keys that changed.
-    async fn read_entries(&mut self, changed: BTreeMap<Key, Changed>) -> Result<()> {
+    async fn read_entries(&mut self, changed: Vec<(Key, Change)>) -> Result<()> {
         let most = self.manager.store.capabilities().limits.batch_operations;
-        let (mut left, mut widest) = (changed.len(), LEAST_WIDTH);
+        let (mut unread, mut widest) = (changed.len(), LEAST_WIDTH);
         let mut changed = changed.into_iter();
-        while left > 0 {
-            let at_a_time = (READ_BYTES / widest).clamp(1, most);
-            let (keys, changes): (Vec<Key>, Vec<Changed>) = changed.by_ref().take(at_a_time).unzip();
-            left -= keys.len();
-            self.count(keys.len(), left);
-            let entries = self.view.get_many(&keys).await?;
-            let found = keys.into_iter().zip(entries).zip(changes);
-            let records = found.map(|((key, entry), change)| match entry {
-                Some(entry) => {
-                    widest = widest.max(entry.value().len());
-                    Ok(Record {
-                        first: change.first.min(entry.revision()),
-                        ..Record::of(key, entry)
-                    })
-                }
-                None => Ok(change.removal(key)),
-            });
-            self.writer.push(records).await?;
+        let mut reads = VecDeque::new();
+        let mut at_a_time = FIRST_READ;
+        while unread > 0 {
+            while reads.len() < READS_AT_A_TIME && changed.len() > 0 {
+                let keys = changed.by_ref().take(at_a_time).collect();
+                reads.push_back(Task::spawn(read(Arc::clone(self.view), keys)));
+            }
+            let Some(read) = reads.pop_front() else { break };
+            let (records, width) = read.join().await?;
+            widest = widest.max(width);
+            at_a_time = (2 * at_a_time).min(READ_BYTES / widest).clamp(1, most);
+            unread -= records.len();
+            self.count(records.len(), unread);
+            self.writer.push(records.into_iter().map(Ok)).await?;
         }
         Ok(())
     }
@@ -227,84 +238,22 @@ impl Increment<'_> {
     }
 }
 
-/// Keys that changed: all of them, or as many of the first ones as there is room for.
-struct Changes {
-    keys: BTreeMap<Key, Changed>,
-    bytes: usize,
-    most_bytes: usize,
-    /// The lowest key that there was no room for. From there on nothing is complete.
-    cut: Option<Key>,
-}
-
-impl Changes {
-    fn new(most_bytes: usize) -> Self {
-        Changes {
-            keys: BTreeMap::new(),
-            bytes: 0,
-            most_bytes,
-            cut: None,
-        }
-    }
-
-    fn add(&mut self, key: Key, kind: ChangeKind, revision: Revision) {
-        if self.cut.as_ref().is_some_and(|cut| key >= *cut) {
-            return;
-        }
-        let weight = weight(&key);
-        let known = self.keys.entry(key).or_insert_with(|| {
-            self.bytes += weight;
-            Changed {
-                first: revision,
-                last: revision,
-                kind,
+/// What a snapshot holds under keys that changed, and the length of the longest value.
+async fn read(view: Arc<dyn Snapshot>, changed: Vec<(Key, Change)>) -> Result<(Vec<Record>, usize)> {
+    let (keys, changes): (Vec<Key>, Vec<Change>) = changed.into_iter().unzip();
+    let entries = view.get_many(&keys).await?;
+    let mut widest = 0;
+    let found = keys.into_iter().zip(entries).zip(changes);
+    let records = found.map(|((key, entry), change)| match entry {
+        Some(entry) => {
+            widest = widest.max(entry.value().len());
+            Record {
+                first: change.first.min(entry.revision()),
+                ..Record::of(key, entry)
             }
-        });
-        known.last = revision;
-        known.kind = kind;
-        while self.bytes > self.most_bytes && self.keys.len() > 1 {
-            let Some((key, _)) = self.keys.pop_last() else {
-                break;
-            };
-            self.bytes -= self::weight(&key);
-            self.cut = Some(key);
         }
-    }
-
-    /// The last of the keys, if they are not all.
-    fn last_of_some(&self) -> Option<&Key> {
-        let (last, _) = self.keys.last_key_value()?;
-        self.cut.as_ref().map(|_| last)
-    }
+        None => change.removal(key),
+    });
+    let records = records.collect();
+    Ok((records, widest))
 }
-
-/// What a key counts for in memory.
-fn weight(key: &Key) -> usize {
-    key.as_bytes().len() + CHANGED_BYTES
-}
-
-/// What the log of changes says of a key.
-#[derive(Clone, Copy)]
-struct Changed {
-    first: Revision,
-    last: Revision,
-    kind: ChangeKind,
-}
-
-impl Changed {
-    /// There is no entry any more: it was deleted, or its deadline has passed.
-    fn removal(self, key: Key) -> Record {
-        Record {
-            key,
-            revision: self.last,
-            first: self.first,
-            deadline: None,
-            payload: match self.kind {
-                ChangeKind::Delete => Payload::Deleted,
-                ChangeKind::Put | ChangeKind::Expired => Payload::Expired,
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

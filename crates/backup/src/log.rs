@@ -285,8 +285,10 @@ impl Log {
             ));
         }
         let (bytes, hash) = sealed::encode(&record)?;
-        repository.check_there().await?;
-        self.check_newest(repository).await?;
+        let (there, newest) =
+            futures_util::future::join(repository.check_there(), self.check_newest(repository)).await;
+        there?;
+        newest?;
         let made = repository.put_new(&name(sequence), bytes.clone()).await?;
         // An object store whose answer got lost is asked again, and finds what is ours.
         if !made && repository.get_small(&name(sequence)).await? != Some(bytes) {

@@ -66,9 +66,9 @@ impl Reached {
     }
 
     /// Writes what was added.
-    pub(crate) async fn finish(self, writer: &mut Writer) -> Result<Reach> {
+    pub(crate) fn finish(self, writer: &mut Writer) -> Result<Reach> {
         Ok(Reach::Partitions {
-            chunk: writer.extra(Kind::Partitions, &self.content).await?,
+            chunk: writer.extra(Kind::Partitions, &self.content)?,
             highest: self.highest.get(),
         })
     }

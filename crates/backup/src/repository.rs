@@ -23,7 +23,7 @@ use crate::chunk::{self, ChunkRef, Kind};
 use crate::hash::Hash;
 use crate::location::{Location, Purpose, open_location};
 use crate::manifest::is_lineage;
-use crate::task::sized;
+use crate::task::{blocking, sized};
 use crate::{error, sealed};
 
 const FORMAT: &str = "FORMAT";
@@ -269,18 +269,18 @@ impl Repository {
 
     /// An object of at most so many bytes, unless there is none.
     async fn get(&self, name: &str, most: u64) -> Result<Option<Bytes>> {
+        if let Some(root) = self.0.location.local() {
+            // At once: the object store hands a file to another thread and back, and then again for its bytes.
+            let (path, name) = (root.join(name), name.to_owned());
+            return blocking(move || read_file(&path, &name, most)).await;
+        }
         let found = match self.objects().get(&self.path(name)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(cause) => return Err(self.failed(cause)),
         };
         if found.meta.size > most {
-            return Err(
-                Error::corrupt("an object of the repository is longer than it can be")
-                    .with("object", &found.meta.location)
-                    .with("size_bytes", found.meta.size)
-                    .with("limit_bytes", most),
-            );
+            return Err(too_long(found.meta.location.as_ref(), found.meta.size, most));
         }
         found.bytes().await.map(Some).map_err(|cause| self.failed(cause))
     }
@@ -411,6 +411,33 @@ impl std::fmt::Debug for Repository {
             .field("name", &self.name())
             .finish_non_exhaustive()
     }
+}
+
+/// The bytes of a file of a repository, unless there is none.
+fn read_file(path: &std::path::Path, name: &str, most: u64) -> Result<Option<Bytes>> {
+    let failed = |cause| error::file(cause, path);
+    let file = match std::fs::File::open(path) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    let found = file.metadata().map_err(failed)?;
+    if found.is_dir() {
+        return Ok(None);
+    }
+    if found.len() > most {
+        return Err(too_long(name, found.len(), most));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0) + 1);
+    // What is added to it meanwhile is not waited for.
+    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes.into()))
+}
+
+fn too_long(name: &str, size: u64, most: u64) -> Error {
+    Error::corrupt("an object of the repository is longer than it can be")
+        .with("object", name)
+        .with("size_bytes", size)
+        .with("limit_bytes", most)
 }
 
 fn missing(id: &Hash) -> Error {

@@ -7,10 +7,11 @@ use stead_core::{Error, Result};
 
 use crate::attempt::Attempt;
 use crate::chunk::{self, Chunk, ChunkRef, Kind};
+use crate::hash::Hash;
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
 use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
-use crate::task::Task;
+use crate::task::{Task, blocking};
 
 /// Chunks that are encoded and written at a time: one for each core of a small machine, and as many that wait for the disk.
 /// Each holds a few times its content, of about 1 MiB, in memory.
@@ -97,7 +98,7 @@ impl Writer {
         };
         self.writes.push_back((child.chunk, write));
         for chunk in self.tree.push(child)? {
-            self.put(chunk).await?;
+            self.put(chunk);
         }
         Ok(())
     }
@@ -127,11 +128,9 @@ impl Writer {
         Err(error)
     }
 
-    async fn put(&mut self, chunk: Chunk) -> Result<()> {
+    fn put(&mut self, chunk: Chunk) {
         let named = chunk.named;
-        let ((), write) = self.attempt.put(move || Ok((chunk, ()))).await?;
-        self.writes.push_back((named, write));
-        Ok(())
+        self.writes.push_back((named, self.attempt.write(chunk)));
     }
 
     fn count(&mut self, chunk: &ChunkRef, new: bool) {
@@ -144,24 +143,27 @@ impl Writer {
     }
 
     /// Writes another chunk that belongs to the backup.
-    pub(crate) async fn extra(&mut self, kind: Kind, content: &[u8]) -> Result<ChunkRef> {
+    pub(crate) fn extra(&mut self, kind: Kind, content: &[u8]) -> Result<ChunkRef> {
         let chunk = Chunk::encode(kind, content)?;
         let named = chunk.named;
-        self.put(chunk).await?;
+        self.put(chunk);
         Ok(named)
     }
 
     /// Waits until all is written durably. The top of the tree, and what was counted.
     pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
         if !self.block.is_empty() {
-            self.cut().await?;
+            let (attempt, shape) = (Arc::clone(&self.attempt), self.shape);
+            let block = std::mem::take(&mut self.block);
+            self.jobs
+                .push_back(Task::spawn(put_last(attempt, Arc::new(block), shape)));
         }
         while !self.jobs.is_empty() {
             self.take_job().await?;
         }
         let (chunks, root) = std::mem::take(&mut self.tree).finish()?;
         for chunk in chunks {
-            self.put(chunk).await?;
+            self.put(chunk);
         }
         while !self.writes.is_empty() {
             self.take_write().await?;
@@ -171,25 +173,53 @@ impl Writer {
     }
 }
 
+/// As [`encode`], and begins to write the chunk. Its hashes are made at the same time: nothing else is left to be done.
+async fn put_last(
+    attempt: Arc<Attempt>,
+    block: Arc<Vec<Record>>,
+    shape: Shape,
+) -> Result<(Child, Task<bool>)> {
+    let hashed = Arc::clone(&block);
+    let digest = blocking(move || Ok(digest_of(&hashed)));
+    let compressed = Arc::clone(&block);
+    let chunk = blocking(move || chunk_of(&compressed, shape));
+    let (digest, chunk) = futures_util::future::try_join(digest, chunk).await?;
+    let child = child_of(&block, &chunk, digest)?;
+    Ok((child, attempt.write(chunk)))
+}
+
 /// The chunk of some records, and how the tree names it.
 fn encode(block: &[Record], shape: Shape) -> Result<(Chunk, Child)> {
+    let digest = digest_of(block);
+    let chunk = chunk_of(block, shape)?;
+    let child = child_of(block, &chunk, digest)?;
+    Ok((chunk, child))
+}
+
+fn digest_of(block: &[Record]) -> Hash {
     let mut leaf = LeafHash::new();
     for record in block {
         leaf.add(record);
     }
-    let chunk = chunk::with_buffer(|content| {
+    leaf.finish()
+}
+
+fn chunk_of(block: &[Record], shape: Shape) -> Result<Chunk> {
+    chunk::with_buffer(|content| {
         records::encode(block, shape, content);
         Chunk::encode(Kind::Records, content)
-    })?;
+    })
+}
+
+fn child_of(block: &[Record], chunk: &Chunk, digest: Hash) -> Result<Child> {
     let (Some(first), Some(last)) = (block.first(), block.last()) else {
         return Err(Error::internal("a chunk of no records"));
     };
-    let child = Child {
+    Ok(Child {
         chunk: chunk.named,
-        digest: leaf.finish(),
+        digest,
         records: block.len() as u64,
         first: first.key.clone(),
         last: last.key.clone(),
-    };
-    Ok((chunk, child))
+    })
 }

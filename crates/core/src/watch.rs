@@ -86,6 +86,20 @@ pub trait Watcher: Send {
     /// As [`next`](Watcher::next).
     fn next_up_to(&mut self, revision: Revision) -> Reply<'_, Option<WatchEvent>>;
 
+    /// As [`next_up_to`](Watcher::next_up_to), together with the events behind that one that are at hand: none once there is
+    /// no further one. Who reads a long log waits once for each page of it, and not once for each commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Watcher::next).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`next`](Watcher::next): of a reply that was dropped, all events are given again.
+    fn page_up_to(&mut self, revision: Revision) -> Reply<'_, Vec<WatchEvent>> {
+        self.next_up_to(revision).map(|event| event.into_iter().collect())
+    }
+
     /// Everything up to this revision was delivered or lay outside the watched range. A watch that begins after it
     /// misses nothing.
     fn position(&self) -> Revision;

@@ -133,36 +133,3 @@ async fn a_log_that_is_cut_between_two_readings_forces_a_full_backup() {
     assert_eq!((made.kind, made.counts.entries), (BackupKind::Full, 300));
     assert!(made.forced.unwrap().contains("does not reach back"));
 }
-
-#[test]
-fn the_first_keys_are_kept_with_all_that_happened_to_them() {
-    let mut changes = Changes::new(3 * weight(&key(0)));
-    for (revision, number) in [5_u64, 0, 21, 14, 7, 0, 28, 5, 7].into_iter().enumerate() {
-        let kind = if revision > 4 {
-            ChangeKind::Delete
-        } else {
-            ChangeKind::Put
-        };
-        changes.add(key(number), kind, Revision::new(revision as u64 + 1));
-    }
-    let found: Vec<_> = changes
-        .keys
-        .iter()
-        .map(|(key, changed)| (key.clone(), changed.first.get(), changed.last.get()))
-        .collect();
-    assert_eq!(found, [(key(0), 2, 6), (key(7), 5, 9), (key(14), 4, 4)]);
-    assert_eq!(changes.last_of_some(), Some(&key(14)));
-    assert_eq!(changes.bytes, 3 * weight(&key(0)));
-}
-
-#[test]
-fn nothing_is_kept_behind_a_key_that_found_no_room() {
-    let long = Key::new(&Partition::new("p0").unwrap(), "k0010 is a long one").unwrap();
-    let mut changes = Changes::new(3 * weight(&key(0)));
-    for key in [key(0), key(7), long.clone(), key(14)] {
-        changes.add(key, ChangeKind::Put, Revision::new(1));
-    }
-    // There would be room for the last one, but the next reading begins behind it.
-    assert_eq!(changes.last_of_some(), Some(&key(7)));
-    assert_eq!(changes.cut, Some(long));
-}

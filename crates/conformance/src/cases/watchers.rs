@@ -264,5 +264,25 @@ async fn read_up_to_a_revision_leaves_what_is_behind(cx: &Context) -> CaseResult
     );
     require_eq!(watcher.next_up_to(behind).await?, None, "nothing is waited for");
     require!(watcher.position() >= behind, "all was delivered");
+
+    let mut watcher = store.follow_after(first)?;
+    let mut read = Vec::new();
+    loop {
+        let page = watcher.page_up_to(middle).await?;
+        if page.is_empty() {
+            break;
+        }
+        read.extend(page.iter().map(|event| match event {
+            WatchEvent::Changes(set) => set.revision,
+            _ => Revision::ZERO,
+        }));
+    }
+    require_eq!(read, [second, middle], "pages hold the same");
+    require!(watcher.position() >= middle, "and that is known to be all");
+    require_eq!(
+        cx.next_set(&mut *watcher).await?.revision,
+        behind,
+        "what was committed behind the last page is still to come"
+    );
     Ok(())
 }

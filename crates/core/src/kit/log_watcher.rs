@@ -145,6 +145,19 @@ impl<S: ChangeSource> LogWatcher<S> {
         Ok(self.take())
     }
 
+    /// As [`poll_log_up_to`](Self::poll_log_up_to), with what is ready behind that.
+    async fn poll_page_up_to(&mut self, revision: Revision) -> Result<Vec<WatchEvent>> {
+        let Some(event) = self.poll_log_up_to(revision).await? else {
+            return Ok(Vec::new());
+        };
+        let mut page = Vec::with_capacity(1 + self.ready.len());
+        page.push(event);
+        while self.ready.front().is_some_and(|set| set.revision <= revision) {
+            page.extend(self.take());
+        }
+        Ok(page)
+    }
+
     fn take(&mut self) -> Option<WatchEvent> {
         if let Some(set) = self.ready.pop_front() {
             self.position = set.revision;
@@ -178,6 +191,13 @@ impl<S: ChangeSource> Watcher for LogWatcher<S> {
         Reply::pending(async move {
             let event = self.poll_log_up_to(revision).await;
             event.map_err(|error| error.during("watch"))
+        })
+    }
+
+    fn page_up_to(&mut self, revision: Revision) -> Reply<'_, Vec<WatchEvent>> {
+        Reply::pending(async move {
+            let page = self.poll_page_up_to(revision).await;
+            page.map_err(|error| error.during("watch"))
         })
     }
 
