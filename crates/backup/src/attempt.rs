@@ -8,6 +8,7 @@ use stead_core::Result;
 use crate::chunk::Chunk;
 use crate::hash::Hash;
 use crate::repository::{CHUNKS, Repository, chunk_folder, chunk_name};
+use crate::spare::Spare;
 use crate::task::{Task, blocking};
 
 /// Puts chunks into the repository, and can take back what was put.
@@ -19,6 +20,8 @@ pub(crate) struct Attempt {
     made: Mutex<BTreeSet<Hash>>,
     /// The folders that chunks are in.
     folders: Mutex<BTreeSet<String>>,
+    /// The memory of chunks that were written.
+    pub(crate) written: Spare<Vec<u8>>,
 }
 
 impl Attempt {
@@ -29,6 +32,7 @@ impl Attempt {
             look,
             made: Mutex::default(),
             folders: Mutex::default(),
+            written: Spare::default(),
         })
     }
 
@@ -59,7 +63,14 @@ impl Attempt {
         let this = Arc::clone(self);
         Task::spawn(async move {
             match this.repository.location().local() {
-                Some(_) => blocking(move || this.put_file(&chunk)).await,
+                Some(_) => {
+                    blocking(move || {
+                        let new = this.put_file(&chunk);
+                        this.written.give_buffer(chunk.bytes.into());
+                        new
+                    })
+                    .await
+                }
                 None => this.put_object(chunk).await,
             }
         })

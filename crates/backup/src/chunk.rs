@@ -14,7 +14,7 @@
 //!
 //! The name is the SHA-256 of the whole object, so that a flipped bit anywhere in it is found.
 
-use std::cell::{Cell, RefCell};
+use std::io::Cursor;
 
 use bytes::Bytes;
 use stead_core::{Error, Result};
@@ -66,33 +66,26 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
 }
 
-thread_local! {
-    // Its tables are as large as the content: not to be made anew for each chunk.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    // Memory that is fresh from the operating system costs more than what is written to it.
-    static CONTENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static COMPRESSED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+/// What compresses. Its tables are as large as the content: not to be made anew for each chunk.
+#[derive(Default)]
+pub(crate) struct Compressor(Option<zstd::bulk::Compressor<'static>>);
 
-/// A thread keeps buffers up to this length in bytes: a chunk of small entries fits.
-const KEPT_BYTES: usize = 8 << 20;
-
-/// Runs `work` with an empty buffer for the content of a chunk.
-pub(crate) fn with_buffer<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    with_kept(&CONTENT, work)
-}
-
-fn with_kept<T>(
-    kept: &'static std::thread::LocalKey<Cell<Vec<u8>>>,
-    work: impl FnOnce(&mut Vec<u8>) -> T,
-) -> T {
-    let mut buffer = kept.take();
-    buffer.clear();
-    let done = work(&mut buffer);
-    if buffer.capacity() <= KEPT_BYTES {
-        kept.set(buffer);
+impl Compressor {
+    /// Adds to `out` the compressed `content`.
+    fn compress(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let failed = |cause: std::io::Error| Error::internal("compressing a chunk failed").because(cause);
+        let compressor = match &mut self.0 {
+            Some(compressor) => compressor,
+            None => self.0.insert(zstd::bulk::Compressor::new(LEVEL).map_err(failed)?),
+        };
+        out.reserve(zstd::zstd_safe::compress_bound(content.len()));
+        let mut behind = Cursor::new(&mut *out);
+        behind.set_position(behind.get_ref().len() as u64);
+        compressor
+            .compress_to_buffer(content, &mut behind)
+            .map(drop)
+            .map_err(failed)
     }
-    done
 }
 
 impl Chunk {
@@ -102,6 +95,20 @@ impl Chunk {
     ///
     /// `Invalid` for content over [`MAX_CONTENT_BYTES`].
     pub(crate) fn encode(kind: Kind, content: &[u8]) -> Result<Self> {
+        Self::encode_into(Vec::new(), kind, content, &mut Compressor::default())
+    }
+
+    /// As [`encode`](Chunk::encode), in the memory of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Chunk::encode).
+    pub(crate) fn encode_into(
+        mut bytes: Vec<u8>,
+        kind: Kind,
+        content: &[u8],
+        compressor: &mut Compressor,
+    ) -> Result<Self> {
         let too_long = || {
             Error::invalid("an entry is larger than a backup can hold")
                 .with("size_bytes", content.len())
@@ -111,22 +118,21 @@ impl Chunk {
             return Err(too_long());
         }
         let content_bytes = u32::try_from(content.len()).map_err(|_| too_long())?;
-        let bytes = with_kept(&COMPRESSED, |compressed| {
-            compress(content, compressed)?;
-            let (compression, body) = match compressed.len() < content.len() {
-                true => (1, &compressed[..]),
-                false => (0, content),
-            };
-            let length = u32::try_from(body.len()).map_err(|_| too_long())?;
-            let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-            bytes.extend_from_slice(MAGIC);
-            bytes.extend_from_slice(&[VERSION, kind as u8, compression, 0]);
-            bytes.extend_from_slice(&content_bytes.to_le_bytes());
-            bytes.extend_from_slice(&length.to_le_bytes());
-            bytes.extend_from_slice(body);
-            Ok::<_, Error>(bytes)
-        })?;
+        bytes.clear();
+        bytes.extend_from_slice(&[0; HEADER_BYTES]);
+        compressor.compress(content, &mut bytes)?;
+        let is_compressed = bytes.len() - HEADER_BYTES < content.len();
+        if !is_compressed {
+            bytes.truncate(HEADER_BYTES);
+            bytes.extend_from_slice(content);
+        }
         let stored = u32::try_from(bytes.len()).map_err(|_| too_long())?;
+        let body_bytes = u32::try_from(bytes.len() - HEADER_BYTES).map_err(|_| too_long())?;
+        let header = &mut bytes[..HEADER_BYTES];
+        header[..4].copy_from_slice(MAGIC);
+        header[4..8].copy_from_slice(&[VERSION, kind as u8, u8::from(is_compressed), 0]);
+        header[8..12].copy_from_slice(&content_bytes.to_le_bytes());
+        header[12..].copy_from_slice(&body_bytes.to_le_bytes());
         let named = ChunkRef {
             id: Hash::of(&bytes),
             content: content_bytes,
@@ -137,21 +143,6 @@ impl Chunk {
             bytes: bytes.into(),
         })
     }
-}
-
-fn compress(content: &[u8], out: &mut Vec<u8>) -> Result<usize> {
-    out.reserve(zstd::zstd_safe::compress_bound(content.len()));
-    COMPRESSOR.with_borrow_mut(|compressor| {
-        let compressor = match compressor {
-            Some(compressor) => compressor,
-            None => compressor.insert(zstd::bulk::Compressor::new(LEVEL).map_err(failed)?),
-        };
-        compressor.compress_to_buffer(content, out).map_err(failed)
-    })
-}
-
-fn failed(cause: std::io::Error) -> Error {
-    Error::internal("compressing a chunk failed").because(cause)
 }
 
 /// The content of the chunk that was read as `bytes`.

@@ -41,6 +41,7 @@ mod repository;
 mod restore;
 mod retention;
 mod sealed;
+mod spare;
 mod task;
 mod varint;
 mod verify;

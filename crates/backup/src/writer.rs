@@ -6,16 +6,31 @@ use std::sync::Arc;
 use stead_core::{Error, Result};
 
 use crate::attempt::Attempt;
-use crate::chunk::{self, Chunk, ChunkRef, Kind};
+use crate::chunk::{Chunk, ChunkRef, Compressor, Kind};
 use crate::hash::Hash;
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
 use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
+use crate::spare::{KEPT_BYTES, Spare};
 use crate::task::{Task, blocking};
 
 /// Chunks that are encoded and written at a time: one for each core of a small machine, and as many that wait for the disk.
 /// Each holds a few times its content, of about 1 MiB, in memory.
 const AT_A_TIME: usize = 4;
+
+/// What chunks are made with, from one to the next.
+#[derive(Default)]
+struct Tools {
+    content: Vec<u8>,
+    compressor: Compressor,
+}
+
+/// What is not in use of it.
+#[derive(Default)]
+struct SpareParts {
+    tools: Spare<Tools>,
+    blocks: Spare<Vec<Record>>,
+}
 
 /// Cuts records into chunks and writes them, several at a time.
 ///
@@ -24,6 +39,7 @@ pub(crate) struct Writer {
     shape: Shape,
     attempt: Arc<Attempt>,
     cutter: Cutter,
+    spare: Arc<SpareParts>,
     block: Vec<Record>,
     /// Chunks that are being made.
     jobs: VecDeque<Task<(Child, Task<bool>)>>,
@@ -39,6 +55,7 @@ impl Writer {
             shape,
             attempt: Arc::clone(attempt),
             cutter: Cutter::default(),
+            spare: Arc::default(),
             block: Vec::new(),
             jobs: VecDeque::new(),
             writes: VecDeque::new(),
@@ -72,17 +89,24 @@ impl Writer {
 
     /// Sends the block on its way.
     async fn cut(&mut self) -> Result<()> {
-        let next = Vec::with_capacity(self.block.len());
-        let block = std::mem::replace(&mut self.block, next);
         while self.jobs.len() + self.writes.len() >= AT_A_TIME {
             if self.writes.is_empty() {
                 self.take_job().await?;
             }
             self.take_write().await?;
         }
-        let (attempt, shape) = (Arc::clone(&self.attempt), self.shape);
+        let block = std::mem::replace(&mut self.block, self.spare.blocks.take());
+        let (attempt, spare, shape) = (Arc::clone(&self.attempt), Arc::clone(&self.spare), self.shape);
         self.jobs.push_back(Task::spawn(async move {
-            attempt.put(move || encode(&block, shape)).await
+            let bytes = attempt.written.take();
+            let encode = move || {
+                let digest = digest_of(&block);
+                let chunk = chunk_of(&block, shape, bytes, &spare)?;
+                let child = child_of(&block, &chunk, digest)?;
+                spare.blocks.give_buffer(block);
+                Ok((chunk, child))
+            };
+            attempt.put(encode).await
         }));
         Ok(())
     }
@@ -153,10 +177,10 @@ impl Writer {
     /// Waits until all is written durably. The top of the tree, and what was counted.
     pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
         if !self.block.is_empty() {
-            let (attempt, shape) = (Arc::clone(&self.attempt), self.shape);
-            let block = std::mem::take(&mut self.block);
+            let block = Arc::new(std::mem::take(&mut self.block));
+            let (attempt, spare) = (Arc::clone(&self.attempt), Arc::clone(&self.spare));
             self.jobs
-                .push_back(Task::spawn(put_last(attempt, Arc::new(block), shape)));
+                .push_back(Task::spawn(put_last(attempt, spare, block, self.shape)));
         }
         while !self.jobs.is_empty() {
             self.take_job().await?;
@@ -173,27 +197,21 @@ impl Writer {
     }
 }
 
-/// As [`encode`], and begins to write the chunk. Its hashes are made at the same time: nothing else is left to be done.
+/// Makes and begins to write the chunk of the last records. Its hashes are made at the same time: nothing else is left to be
+/// done.
 async fn put_last(
     attempt: Arc<Attempt>,
+    spare: Arc<SpareParts>,
     block: Arc<Vec<Record>>,
     shape: Shape,
 ) -> Result<(Child, Task<bool>)> {
     let hashed = Arc::clone(&block);
     let digest = blocking(move || Ok(digest_of(&hashed)));
-    let compressed = Arc::clone(&block);
-    let chunk = blocking(move || chunk_of(&compressed, shape));
+    let (bytes, compressed) = (attempt.written.take(), Arc::clone(&block));
+    let chunk = blocking(move || chunk_of(&compressed, shape, bytes, &spare));
     let (digest, chunk) = futures_util::future::try_join(digest, chunk).await?;
     let child = child_of(&block, &chunk, digest)?;
     Ok((child, attempt.write(chunk)))
-}
-
-/// The chunk of some records, and how the tree names it.
-fn encode(block: &[Record], shape: Shape) -> Result<(Chunk, Child)> {
-    let digest = digest_of(block);
-    let chunk = chunk_of(block, shape)?;
-    let child = child_of(block, &chunk, digest)?;
-    Ok((chunk, child))
 }
 
 fn digest_of(block: &[Record]) -> Hash {
@@ -204,13 +222,19 @@ fn digest_of(block: &[Record]) -> Hash {
     leaf.finish()
 }
 
-fn chunk_of(block: &[Record], shape: Shape) -> Result<Chunk> {
-    chunk::with_buffer(|content| {
-        records::encode(block, shape, content);
-        Chunk::encode(Kind::Records, content)
-    })
+/// The chunk of some records, in the memory of `bytes`.
+fn chunk_of(block: &[Record], shape: Shape, bytes: Vec<u8>, spare: &SpareParts) -> Result<Chunk> {
+    let mut tools = spare.tools.take();
+    records::encode(block, shape, &mut tools.content);
+    let chunk = Chunk::encode_into(bytes, Kind::Records, &tools.content, &mut tools.compressor);
+    tools.content.clear();
+    if tools.content.capacity() <= KEPT_BYTES {
+        spare.tools.give(tools);
+    }
+    chunk
 }
 
+/// How the tree names the chunk of some records.
 fn child_of(block: &[Record], chunk: &Chunk, digest: Hash) -> Result<Child> {
     let (Some(first), Some(last)) = (block.first(), block.last()) else {
         return Err(Error::internal("a chunk of no records"));

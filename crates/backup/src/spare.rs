@@ -1,0 +1,49 @@
+//! Memory that is used again: what is fresh from the operating system costs more than what is written to it, and what
+//! threads keep for themselves adds up.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Longer buffers than this, in bytes, are not kept: a chunk of small entries fits.
+pub(crate) const KEPT_BYTES: usize = 8 << 20;
+
+/// Things that wait to be used again. There are never more of them than were in use at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Spare<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Spare<T> {
+    pub(crate) fn take(&self) -> T {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give(&self, thing: T) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push(thing);
+    }
+}
+
+impl<T> Spare<Vec<T>> {
+    /// Gives back a buffer, empty.
+    pub(crate) fn give_buffer(&self, mut buffer: Vec<T>) {
+        buffer.clear();
+        if buffer.capacity() * size_of::<T>() <= KEPT_BYTES {
+            self.give(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_back_is_taken_again_unless_it_is_long() {
+        let spare = Spare::<Vec<u64>>::default();
+        assert_eq!(spare.take().capacity(), 0);
+        spare.give_buffer(vec![1; 1000]);
+        spare.give_buffer(vec![1; KEPT_BYTES / 8 + 1]);
+        let taken = spare.take();
+        assert!(taken.is_empty() && (1000..KEPT_BYTES / 8).contains(&taken.capacity()));
+        assert_eq!(spare.take().capacity(), 0);
+    }
+}
