@@ -137,6 +137,7 @@ struct Body {
     durability: Option<Durability>,
     request_id: Option<RequestId>,
     raise_to: Option<Revision>,
+    following: u64,
 }
 
 impl WriteBatch {
@@ -272,6 +273,17 @@ impl WriteBatch {
         self
     }
 
+    /// Says that about `entries` new entries will follow in later batches: for loads and restores, of which it is known.
+    ///
+    /// It changes nothing but time: a store that keeps tables in memory may make room for all of them at once. It may be
+    /// wrong, and a store may take it for less.
+    #[must_use]
+    #[inline]
+    pub fn to_follow(mut self, entries: u64) -> Self {
+        self.0.following = entries;
+        self
+    }
+
     /// The preconditions in order.
     #[must_use]
     #[inline]
@@ -311,6 +323,13 @@ impl WriteBatch {
     #[inline]
     pub fn raised_to(&self) -> Option<Revision> {
         self.0.raise_to
+    }
+
+    /// How many new entries are said to follow; 0 where nothing was said.
+    #[must_use]
+    #[inline]
+    pub fn following(&self) -> u64 {
+        self.0.following
     }
 
     /// Whether the batch neither checks nor changes anything.

@@ -7,7 +7,7 @@ use crate::{Expect, Expiry, KeyRange, Mutation, Precondition, WriteBatch};
 /// SHA-256 over the preconditions and mutations of a batch, and the revision that it is raised to.
 ///
 /// Every field is preceded by its length or a tag, so that no two batches give the same input. Neither the request id
-/// nor the durability counts: a retry may ask for more of it.
+/// nor the durability counts: a retry may ask for more of it. Nor does what is said to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 

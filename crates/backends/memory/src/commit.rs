@@ -11,6 +11,7 @@ use stead_core::{
     Timestamp, WriteBatch,
 };
 
+use crate::append::comes_behind;
 use crate::log::Requests;
 use crate::shards::{Bucket, Locked, Place, ShardSet};
 use crate::store::{Inner, State};
@@ -126,6 +127,7 @@ impl Inner {
                 plan_key(&shards, place, &[mutation], now, &mut effect)?;
                 self.install(state, batch, &mut shards, effect.as_slice(), garbage)?
             }
+            mutations if comes_behind(&state.ordered.tree, mutations) => self.append(state, batch, now)?,
             mutations => {
                 let mut effects = Vec::new();
                 let mut shards = self.plan(mutations, now, &mut effects)?;
@@ -146,13 +148,7 @@ impl Inner {
         garbage: &mut Garbage,
     ) -> Result<Revision> {
         self.check_capacity(&state.books, effects)?;
-        state.books.commits += 1;
-        if let Some(revision) = batch.raised_to()
-            && revision > state.ordered.revision
-        {
-            state.ordered.revision = revision;
-            state.log.begin_anew(revision);
-        }
+        state.begin(batch);
         Ok(install(state, shards, effects, garbage))
     }
 
@@ -241,6 +237,11 @@ impl Inner {
                 bytes += (effect.key.len() + new.value.bytes().len()) as u64;
             }
         }
+        self.check_room(books, entries, bytes)
+    }
+
+    /// That the store may have so many `entries` of so many `bytes` once the commit is made.
+    pub(crate) fn check_room(&self, books: &Books, entries: u64, bytes: u64) -> Result<()> {
         let grows_over = |after: u64, before: u64, limit: u64| after > limit && after > before;
         if grows_over(entries, books.entries, self.capacity_entries) {
             return Err(Error::full("store is full; delete entries or raise its capacity")
@@ -333,6 +334,19 @@ fn install(
     state.ordered.revision = revision;
     state.log.end(revision);
     revision
+}
+
+impl State {
+    /// Begins the commit of `batch`, which changes something.
+    pub(crate) fn begin(&mut self, batch: &WriteBatch) {
+        self.books.commits += 1;
+        if let Some(revision) = batch.raised_to()
+            && revision > self.ordered.revision
+        {
+            self.ordered.revision = revision;
+            self.log.begin_anew(revision);
+        }
+    }
 }
 
 impl Books {

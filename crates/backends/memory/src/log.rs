@@ -8,8 +8,10 @@ use stead_core::{Change, ChangeKind, ChangeSet, Error, Fingerprint, Key, Request
 
 use crate::commit::Decided;
 
-/// Bytes of forgotten changes that may still lie in front of the others.
-const SLACK: usize = 4096;
+/// Bytes of a block, unless one commit has more.
+const BLOCK: usize = 16 << 10;
+/// A block with so many bytes is full: most commits are small, and then it need not grow for the last one.
+const FULL: usize = BLOCK - BLOCK / 16;
 /// Bytes of a change beside its key: the kind and the length of the key.
 const HEAD: usize = 3;
 /// By their byte.
@@ -17,14 +19,15 @@ const KINDS: [ChangeKind; 3] = [ChangeKind::Put, ChangeKind::Delete, ChangeKind:
 
 /// The change sets of the newest commits.
 ///
-/// One long queue of bytes instead of a vector and keys for each set: a third of the memory to go through, and nothing
-/// to free one by one.
+/// Blocks of bytes instead of a vector and keys for each set: a third of the memory to go through, and nothing to free one
+/// by one. What a block holds stays where it is, so that the memory of a log which grows is never copied, and goes with
+/// the commits that were in it.
 pub(crate) struct ChangeLog {
     retention: usize,
     sets: VecDeque<Set>,
-    records: VecDeque<u8>,
-    /// The place of the first byte of `records`, counted since the beginning of the log.
-    start: u64,
+    full: VecDeque<Block>,
+    /// What is written to.
+    current: Block,
     /// The place of the first byte of the oldest set.
     oldest: u64,
     /// Everything up to here may be gone.
@@ -37,8 +40,27 @@ pub(crate) struct ChangeLog {
 /// What was committed at one revision.
 struct Set {
     revision: Revision,
-    /// The place behind its last byte.
+    /// The place behind its last byte. Its bytes are in one block.
     end: u64,
+}
+
+/// Some of the bytes of the log, with the place of the first one, counted since the beginning of the log.
+struct Block {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    fn at(start: u64, bytes: usize) -> Self {
+        Block {
+            start,
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
 }
 
 impl ChangeLog {
@@ -46,12 +68,20 @@ impl ChangeLog {
         ChangeLog {
             retention,
             sets: VecDeque::new(),
-            records: VecDeque::new(),
-            start: 0,
+            full: VecDeque::new(),
+            current: Block::at(0, 0),
             oldest: 0,
             floor: Revision::ZERO,
             newest: Revision::ZERO,
             read: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes room for the `changes` of the next commit, whose keys have so many bytes. Before the first is noted.
+    pub(crate) fn reserve(&mut self, changes: usize, key_bytes: usize) {
+        let bytes = changes * HEAD + key_bytes;
+        if self.current.bytes.len() + bytes > BLOCK {
+            self.begin_block(bytes);
         }
     }
 
@@ -60,15 +90,16 @@ impl ChangeLog {
     pub(crate) fn note(&mut self, key: &[u8], kind: ChangeKind) {
         let length = u16::try_from(key.len()).expect("keys are shorter than 64 KiB");
         let [low, high] = length.to_le_bytes();
-        self.records.extend(&[kind as u8, low, high]);
-        self.records.extend(key);
+        let bytes = &mut self.current.bytes;
+        bytes.extend_from_slice(&[kind as u8, low, high]);
+        bytes.extend_from_slice(key);
     }
 
     /// Ends the commit under way, which made `revision`.
     #[inline]
     pub(crate) fn end(&mut self, revision: Revision) {
         self.newest = revision;
-        let end = self.start + self.records.len() as u64;
+        let end = self.current.end();
         if end == self.sets.back().map_or(self.oldest, |set| set.end) {
             return;
         }
@@ -77,30 +108,32 @@ impl ChangeLog {
         {
             self.floor = dropped.revision;
             self.oldest = dropped.end;
-            if self.oldest - self.start >= SLACK as u64 {
-                self.forget();
+            while self.full.front().is_some_and(|block| block.end() <= dropped.end) {
+                self.full.pop_front();
             }
         }
         self.sets.push_back(Set { revision, end });
+        if self.current.bytes.len() >= FULL {
+            self.begin_block(BLOCK);
+        }
     }
 
-    /// Frees what lies in front of the oldest set.
+    /// Has what comes next written to a new block, with room for so many bytes.
     #[cold]
-    fn forget(&mut self) {
-        let gone = usize::try_from(self.oldest - self.start).unwrap_or(usize::MAX);
-        self.records.drain(..gone.min(self.records.len()));
-        self.start = self.oldest;
-        // After a large commit has gone, its memory goes, too.
-        if self.records.capacity() / 8 > self.records.len() + SLACK {
-            self.records.shrink_to(2 * (self.records.len() + SLACK));
+    fn begin_block(&mut self, bytes: usize) {
+        let next = Block::at(self.current.end(), bytes);
+        let full = std::mem::replace(&mut self.current, next);
+        if !full.bytes.is_empty() {
+            self.full.push_back(full);
         }
     }
 
     /// Forgets all change sets: what is read from now on comes after `revision`.
     pub(crate) fn begin_anew(&mut self, revision: Revision) {
         self.sets.clear();
-        self.oldest = self.start + self.records.len() as u64;
-        self.forget();
+        self.full.clear();
+        self.oldest = self.current.end();
+        self.current = Block::at(self.oldest, 0);
         self.floor = revision;
         self.newest = revision;
     }
@@ -125,10 +158,13 @@ impl ChangeLog {
         let begin = index
             .checked_sub(1)
             .map_or(self.oldest, |before| self.sets[before].end);
-        let place = |place: u64| usize::try_from(place - self.start).expect("it lies in memory");
         let Set { revision, end } = self.sets[index];
-        let bytes: Vec<u8> = self.records.range(place(begin)..place(end)).copied().collect();
-        let mut rest = &bytes[..];
+        let block = match self.full.partition_point(|block| block.end() < end) {
+            behind if behind == self.full.len() => &self.current,
+            within => &self.full[within],
+        };
+        let place = |place: u64| usize::try_from(place - block.start).expect("it lies in memory");
+        let mut rest = &block.bytes[place(begin)..place(end)];
         let mut changes = Vec::new();
         while let Some(([kind, low, high], behind)) = rest.split_first_chunk::<HEAD>() {
             let (key, behind) = behind.split_at(usize::from(u16::from_le_bytes([*low, *high])));
@@ -200,6 +236,13 @@ impl Requests {
 mod tests {
     use super::*;
 
+    impl ChangeLog {
+        fn memory(&self) -> usize {
+            let full: usize = self.full.iter().map(|block| block.bytes.capacity()).sum();
+            full + self.current.bytes.capacity()
+        }
+    }
+
     fn commit(log: &mut ChangeLog, revision: u64, keys: usize) {
         for key in 0..keys {
             log.note(format!("p\0{key:030}").as_bytes(), ChangeKind::Put);
@@ -224,7 +267,7 @@ mod tests {
         for (revision, keys) in (1..=5_000).zip(keys.into_iter().cycle()) {
             commit(&mut log, revision, keys);
         }
-        assert!(log.records.len() < 2 * SLACK, "{} bytes", log.records.len());
+        assert!(log.full.is_empty(), "{} full blocks", log.full.len());
         let kept = (1..=5_000).zip(keys.into_iter().cycle()).skip(4_992);
         assert_eq!(read(&log, 4_992), kept.collect::<Vec<_>>());
         assert!(matches!(
@@ -240,20 +283,16 @@ mod tests {
         for revision in 2..=5 {
             commit(&mut log, revision, 1);
         }
-        assert!(
-            log.records.capacity() < 16 * SLACK,
-            "{} bytes",
-            log.records.capacity()
-        );
+        assert!(log.memory() <= 2 * BLOCK, "{} bytes", log.memory());
         assert_eq!(read(&log, 1), [(2, 1), (3, 1), (4, 1), (5, 1)]);
     }
 
     #[test]
     fn log_that_begins_anew_has_nothing_of_what_was_before() {
         let mut log = ChangeLog::new(8);
-        (1..=3).for_each(|revision| commit(&mut log, revision, 2));
+        (1..=3).for_each(|revision| commit(&mut log, revision, 1_000));
         log.begin_anew(Revision::new(100));
-        assert_eq!(log.records.len(), 0);
+        assert_eq!(log.memory(), 0);
         assert_eq!(read(&log, 100), []);
         commit(&mut log, 101, 1);
         assert_eq!(read(&log, 100), [(101, 1)]);

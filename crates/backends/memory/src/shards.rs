@@ -134,6 +134,17 @@ impl Shards {
         }
     }
 
+    /// Makes room for `more` entries, so that tables which grow need not move what they hold time and again.
+    pub(crate) fn reserve(&self, more: usize) {
+        // Some shards get more than their part.
+        let each = more / self.shards.len();
+        let each = each + each / 32;
+        for shard in &self.shards {
+            let mut table = shard.table.write();
+            table.reserve(each, |entry| self.place(entry.prefix()).hash);
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         for shard in &self.shards {

@@ -71,6 +71,35 @@ impl Tree {
         old
     }
 
+    /// Puts `entry` in, whose key is behind all others.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        let mut node = NodeArc::make_mut(&mut self.root);
+        loop {
+            match node {
+                // Into an empty one, what is below its bound does not belong.
+                Node::Leaf(entries) if (1..MAX).contains(&entries.len()) => {
+                    return entries.insert(entries.len(), entry);
+                }
+                Node::Leaf(_) => break,
+                Node::Inner(inner) => {
+                    let last = inner.children.len() - 1;
+                    node = NodeArc::make_mut(&mut inner.children[last]);
+                }
+            }
+        }
+        drop(self.insert(entry));
+    }
+
+    /// The entry with the highest key.
+    pub(crate) fn last(&self) -> Option<Entry> {
+        let mut last = None;
+        self.descend(&[], None, &mut |entry| {
+            last = Some(entry.clone());
+            ControlFlow::Break(())
+        });
+        last
+    }
+
     /// Puts `entry` in the place of `old`, which has the same key and is here.
     ///
     /// An entry remembers where it was put, so that one that is overwritten time and again is found without a search.
@@ -388,17 +417,27 @@ mod tests {
 
         #[test]
         fn behaves_as_a_sorted_map_and_its_copies_stand_still(
-            operations in prop::collection::vec((any::<bool>(), 0..1500u16), 0..4000),
+            operations in prop::collection::vec((0..3u8, 0..1500u16), 0..4000),
             bounds in prop::collection::vec((0..1600u16, prop::option::of(0..1600u16)), 8),
         ) {
             let (mut tree, mut model) = (Tree::default(), BTreeMap::new());
             let mut copies = Vec::new();
-            for (index, (insert, key)) in operations.iter().enumerate() {
+            for (index, (kind, key)) in operations.iter().enumerate() {
                 let revision = index as u64;
+                let last = model.last_key_value().map(|(key, _): (&u16, _)| *key);
+                let highest = tree.last().map(|last| last.prefix().to_vec());
+                prop_assert_eq!(highest, last.map(|key| key.to_be_bytes().to_vec()));
                 if index % 701 == 0 {
                     copies.push((tree.clone(), model.clone()));
                 }
-                if *insert {
+                if last.is_none_or(|last| last < *key) && index % 3 > 0 {
+                    tree.append(entry(*key, revision));
+                    model.insert(*key, revision);
+                } else if *kind == 0 {
+                    let behind = last.map_or(0, |last| last + 1);
+                    tree.append(entry(behind, revision));
+                    model.insert(behind, revision);
+                } else if *kind == 1 {
                     let new = entry(*key, revision);
                     let there = tree.get(&key.to_be_bytes()).cloned();
                     let old = match there {
@@ -480,6 +519,55 @@ mod tests {
             tree.remove(&key.to_be_bytes());
         }
         assert_eq!((overwrite_all(&mut tree, 4), tree.height), (10, 0));
+    }
+
+    #[test]
+    fn appended_entries_are_found_also_where_all_behind_them_was_removed() {
+        for (filled, kept) in [(1, 0), (64, 0), (5_000, 4_999), (20_000, 4_097), (20_000, 1)] {
+            let mut tree = Tree::default();
+            (0..filled).for_each(|key| tree.append(entry(key * 3, 0)));
+            for key in kept..filled {
+                assert!(tree.remove(&(key * 3).to_be_bytes()).is_some());
+            }
+            // Between the last one that is left and the first one that went.
+            (kept * 3..kept * 3 + 500).for_each(|key| {
+                assert!(
+                    tree.last()
+                        .is_none_or(|last| last.prefix() < &key.to_be_bytes()[..])
+                );
+                tree.append(entry(key, 1));
+            });
+            let keys = contents(&tree, 0, None, true);
+            assert_eq!(keys.len(), usize::from(kept) + 500);
+            assert!(keys.is_sorted());
+            for (key, revision) in keys {
+                assert_eq!(tree.get(&key).map(|entry| entry.revision().get()), Some(revision));
+            }
+        }
+    }
+
+    #[test]
+    fn appended_entry_does_not_go_into_an_empty_leaf_that_begins_behind_it() {
+        let leaf = 64;
+        let mut tree = Tree::default();
+        (0..70 * leaf).for_each(|key| tree.append(entry(key * 3, 0)));
+        // The left inner node becomes so full that the right one is not merged with it when it has one leaf, of nothing.
+        (0..32).for_each(|slot| drop(tree.insert(entry((slot * leaf + 10) * 3 + 1, 0))));
+        (32 * leaf..70 * leaf).for_each(|key| drop(tree.remove(&(key * 3).to_be_bytes())));
+        let Node::Inner(root) = &*tree.root else {
+            panic!("it has {} levels", tree.height);
+        };
+        assert_eq!(
+            root.children.iter().map(|child| child.len()).collect::<Vec<_>>(),
+            [64, 1]
+        );
+        let behind = 32 * leaf * 3 - 1;
+        tree.append(entry(behind, 1));
+        assert!(tree.get(&behind.to_be_bytes()).is_some());
+        assert_eq!(
+            tree.last().map(|last| last.prefix().to_vec()),
+            Some(behind.to_be_bytes().to_vec())
+        );
     }
 
     #[test]

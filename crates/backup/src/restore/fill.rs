@@ -36,6 +36,15 @@ impl Restore<'_> {
         Ok(report)
     }
 
+    /// About how many entries the target will get, as far as it is known.
+    fn expected(&self) -> u64 {
+        let full = self.chosen.chain.first();
+        match full {
+            Some(full) if self.options.range == KeyRange::all() => full.counts.entries,
+            _ => 0,
+        }
+    }
+
     /// Fills an empty target, and compares.
     pub(super) async fn fill(&self, backup: BackupId, mark: Key, begun: bool) -> Result<RestoreReport> {
         let target = &**self.target;
@@ -48,7 +57,7 @@ impl Restore<'_> {
             clear(target, &mark).await?;
         }
         let mut report = self.empty_report(backup);
-        let mut filler = Filler::new(self.target, self.raise);
+        let mut filler = Filler::new(self.target, self.raise, self.expected());
         let mut merge = self.merge();
         let total = self
             .chosen
@@ -132,10 +141,12 @@ pub(super) struct Filler {
     most_operations: usize,
     unsynced: usize,
     writing: Option<Task<()>>,
+    /// How many entries there are to come, until the target was told.
+    expected: u64,
 }
 
 impl Filler {
-    pub(super) fn new(target: &Arc<dyn Backend>, raise: Revision) -> Self {
+    pub(super) fn new(target: &Arc<dyn Backend>, raise: Revision, expected: u64) -> Self {
         let capabilities = target.capabilities();
         Filler {
             by_partition: capabilities.atomicity == Extent::Partition,
@@ -146,6 +157,7 @@ impl Filler {
             most_operations: BATCH_ENTRIES.min(capabilities.limits.batch_operations),
             unsynced: 0,
             writing: None,
+            expected,
             target: Arc::clone(target),
         }
     }
@@ -185,8 +197,9 @@ impl Filler {
         let next = Vec::with_capacity(self.puts.len());
         let puts = std::mem::replace(&mut self.puts, next);
         let (target, raise) = (Arc::clone(&self.target), self.raise);
+        let following = std::mem::take(&mut self.expected).saturating_sub(puts.len() as u64);
         self.writing = Some(Task::spawn(async move {
-            let mut batch = WriteBatch::new().raise_to(raise);
+            let mut batch = WriteBatch::new().raise_to(raise).to_follow(following);
             for (key, value, expiry) in puts {
                 batch = batch.put_with(key, value, expiry);
             }

@@ -78,7 +78,7 @@ impl Restore<'_> {
 
     /// Writes to the target what the live store holds outside of the range.
     async fn carry_over(&self, live: &dyn Backend) -> Result<()> {
-        let mut filler = Filler::new(self.target, self.raise);
+        let mut filler = Filler::new(self.target, self.raise, 0);
         let total = live.stats().await?.entries;
         let mut done = 0_u64;
         let mut rest = Rest::of(live, &self.options.range)?;
