@@ -14,6 +14,7 @@
 //!
 //! The name is the SHA-256 of the whole object, so that a flipped bit anywhere in it is found.
 
+use std::cell::RefCell;
 use std::io::Cursor;
 
 use bytes::Bytes;
@@ -64,6 +65,11 @@ pub(crate) struct ChunkRef {
 pub(crate) struct Chunk {
     pub(crate) named: ChunkRef,
     pub(crate) bytes: Bytes,
+}
+
+thread_local! {
+    // Made once for each thread: it is as large as the window.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// What compresses. Its tables are as large as the content: not to be made anew for each chunk.
@@ -145,6 +151,17 @@ impl Chunk {
     }
 }
 
+/// Adds what `body` is the compressed form of to `out`, as far as there is room.
+fn decompress(body: &[u8], out: &mut Vec<u8>) -> std::io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            None => decompressor.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress_to_buffer(body, out)
+    })
+}
+
 /// The content of the chunk that was read as `bytes`.
 ///
 /// # Errors
@@ -152,6 +169,13 @@ impl Chunk {
 /// `Corrupt` unless the bytes are what `named` and `kind` say, to the last one. Nothing is allocated before the lengths
 /// were compared.
 pub(crate) fn decode(named: &ChunkRef, kind: Kind, bytes: &Bytes) -> Result<Bytes> {
+    let mut content = Vec::new();
+    decode_into(named, kind, bytes, &mut content)?;
+    Ok(content.into())
+}
+
+/// As [`decode`], into `content`, which is empty.
+pub(crate) fn decode_into(named: &ChunkRef, kind: Kind, bytes: &[u8], content: &mut Vec<u8>) -> Result<()> {
     let damaged = |what: &'static str| Error::corrupt(what).with("chunk", named.id);
     if bytes.len() != named.stored as usize {
         return Err(damaged("a chunk has another length than it was written with")
@@ -188,16 +212,20 @@ pub(crate) fn decode(named: &ChunkRef, kind: Kind, bytes: &Bytes) -> Result<Byte
         return Err(malformed());
     }
     match header[6] {
-        0 if body.len() == wanted => Ok(bytes.slice(HEADER_BYTES..)),
+        0 if body.len() == wanted => {
+            content.extend_from_slice(body);
+            Ok(())
+        }
         1 => {
             // A frame that says another length, or none, was not written here: nothing is allocated for it.
             let framed = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
             if framed != Some(u64::from(named.content)) {
                 return Err(malformed());
             }
-            let content = zstd::bulk::decompress(body, wanted).map_err(|cause| malformed().because(cause))?;
+            content.reserve_exact(wanted);
+            decompress(body, content).map_err(|cause| malformed().because(cause))?;
             if content.len() == wanted {
-                Ok(content.into())
+                Ok(())
             } else {
                 Err(malformed())
             }

@@ -21,7 +21,14 @@ pub(crate) struct Merge {
     /// The full backup first.
     layers: Vec<Layer>,
     upto: Upto,
+    /// What was read and not given one by one yet.
+    block: std::vec::IntoIter<Record>,
 }
+
+/// Entries of a block of several layers, and about how many bytes of keys and values it has at most. One of a single layer
+/// is a chunk.
+const BLOCK_ENTRIES: usize = 8 << 10;
+const BLOCK_BYTES: usize = 1 << 20;
 
 struct Layer {
     reader: Reader,
@@ -65,6 +72,7 @@ impl Merge {
         Merge {
             layers: layers.collect(),
             upto,
+            block: Vec::new().into_iter(),
         }
     }
 
@@ -82,19 +90,47 @@ impl Merge {
     ///
     /// # Errors
     ///
+    /// As [`block`](Merge::block).
+    pub(crate) async fn next(&mut self) -> Result<Option<Record>> {
+        loop {
+            if let Some(record) = self.block.next() {
+                return Ok(Some(record));
+            }
+            let block = self.block().await?;
+            if block.is_empty() {
+                return Ok(None);
+            }
+            self.block = block.into_iter();
+        }
+    }
+
+    /// The next entries; none when all were read.
+    ///
+    /// # Errors
+    ///
     /// `Corrupt` where a chunk is missing or damaged; `Invalid` where the revision to stop at lies between two changes of one
     /// key, of which the last increment has only the second.
-    pub(crate) async fn next(&mut self) -> Result<Option<Record>> {
+    pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
+        if let ([layer], Upto::End) = (&mut self.layers[..], self.upto) {
+            // Most restores are of a full backup alone, all records of which are entries.
+            return layer.reader.block().await;
+        }
+        let (mut block, mut bytes) = (Vec::new(), 0);
+        while block.len() < BLOCK_ENTRIES && bytes < BLOCK_BYTES {
+            let Some(record) = self.merged().await? else {
+                break;
+            };
+            bytes += record.logical_bytes();
+            block.push(record);
+        }
+        Ok(block)
+    }
+
+    /// The next entry of several layers.
+    async fn merged(&mut self) -> Result<Option<Record>> {
         loop {
             for layer in &mut self.layers {
                 layer.fill().await?;
-            }
-            if let ([layer], Upto::End) = (&mut self.layers[..], self.upto) {
-                // Most restores are of a full backup alone.
-                match layer.block.next() {
-                    Some(record) if record.payload.value().is_none() => continue,
-                    next => return Ok(next),
-                }
             }
             let last = self.layers.len() - 1;
             let mut newest: Option<Record> = None;

@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use stead_core::{Key, KeyRange, Result};
 
-use crate::chunk::Kind;
-use crate::hash::Hash;
+use crate::chunk::{self, Kind, with_buffer};
 use crate::index::{Child, Node};
 use crate::manifest::Root;
-use crate::records::{self, LeafHash, Record, Shape};
+use crate::records::{Record, Shape, Table, with_rows};
 use crate::repository::Repository;
 use crate::task::{Task, blocking, sized};
 use crate::varint::malformed;
@@ -23,7 +22,7 @@ const AHEAD_BYTES: usize = 16 << 20;
 /// Reads the records of a tree that lie in a range, or what `make` makes of those of each chunk. Every byte that is read is
 /// compared with the hashes above it.
 pub(crate) struct Reader<T = Vec<Record>> {
-    make: fn(Vec<Record>) -> T,
+    make: Make<T>,
     shape: Shape,
     /// Whether the digests of chunks were compared before, by whoever has this reader.
     verified: bool,
@@ -37,6 +36,9 @@ pub(crate) struct Reader<T = Vec<Record>> {
     ahead_bytes: usize,
 }
 
+/// Makes of the records of a chunk what is wanted of those in a range.
+type Make<T> = fn(&Table<'_>, &KeyRange) -> Result<T>;
+
 /// What the records of a chunk come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -48,19 +50,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the records end on the thread that they began on"
-    )]
-    fn of(records: Vec<Record>) -> Self {
+    fn of(table: &Table<'_>) -> Self {
         let mut tally = Tally {
-            records: records.len() as u64,
+            records: table.len() as u64,
             removals: 0,
             logical_bytes: 0,
         };
-        for record in &records {
-            tally.removals += u64::from(record.payload.value().is_none());
-            tally.logical_bytes += record.logical_bytes() as u64;
+        for row in table.rows() {
+            let value = row.cell.value();
+            tally.removals += u64::from(value.is_none());
+            tally.logical_bytes += (row.key.len() + value.map_or(0, <[u8]>::len)) as u64;
         }
         tally
     }
@@ -69,13 +68,15 @@ impl Tally {
 impl Reader<Tally> {
     /// Reads all of a tree, and gives what each of its chunks comes to.
     pub(crate) fn tallies(repository: &Repository, root: Root, shape: Shape) -> Self {
-        Reader::making(Tally::of, repository, root, shape, KeyRange::all())
+        let make: Make<Tally> = |table, _| Ok(Tally::of(table));
+        Reader::making(make, repository, root, shape, KeyRange::all())
     }
 }
 
 impl Reader {
     pub(crate) fn new(repository: &Repository, root: Root, shape: Shape, range: KeyRange) -> Self {
-        Reader::making(|records| records, repository, root, shape, range)
+        let make: Make<Vec<Record>> = |table, range| table.records(range);
+        Reader::making(make, repository, root, shape, range)
     }
 
     /// The records of the next chunk that has some in the range; none when all were read.
@@ -84,8 +85,7 @@ impl Reader {
     ///
     /// As [`next`](Reader::next).
     pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
-        while let Some(mut block) = self.next().await? {
-            block.retain(|record| self.leaves.range.contains(&record.key));
+        while let Some(block) = self.next().await? {
             if !block.is_empty() {
                 return Ok(block);
             }
@@ -95,13 +95,7 @@ impl Reader {
 }
 
 impl<T: Send + 'static> Reader<T> {
-    fn making(
-        make: fn(Vec<Record>) -> T,
-        repository: &Repository,
-        root: Root,
-        shape: Shape,
-        range: KeyRange,
-    ) -> Self {
+    fn making(make: Make<T>, repository: &Repository, root: Root, shape: Shape, range: KeyRange) -> Self {
         Reader {
             make,
             shape,
@@ -163,6 +157,7 @@ impl<T: Send + 'static> Reader<T> {
                 shape: self.shape,
                 verified: self.verified,
                 make: self.make,
+                range: self.leaves.range.clone(),
             };
             let job = Task::spawn(read(self.leaves.repository.clone(), wanted));
             self.jobs.push_back((bytes, job));
@@ -287,7 +282,8 @@ struct Wanted<T> {
     leaf: Child,
     shape: Shape,
     verified: bool,
-    make: fn(Vec<Record>) -> T,
+    make: Make<T>,
+    range: KeyRange,
 }
 
 /// What the records of a chunk give, if they are what the tree says.
@@ -308,25 +304,20 @@ async fn read<T: Send + 'static>(repository: Repository, wanted: Wanted<T>) -> R
 impl<T> Wanted<T> {
     fn of(&self, bytes: &Bytes) -> Result<T> {
         let leaf = &self.leaf;
-        let content = crate::chunk::decode(&leaf.chunk, Kind::Records, bytes)?;
         let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
-        let records = records::decode(&content, self.shape).map_err(at)?;
-        let bounds = (records.first(), records.last());
-        let right = records.len() as u64 == leaf.records
-            && (self.verified || digest_of(&records) == leaf.digest)
-            && matches!(bounds, (Some(first), Some(last)) if first.key == leaf.first && last.key == leaf.last);
-        if right {
-            Ok((self.make)(records))
-        } else {
-            Err(at(malformed()))
-        }
+        with_buffer(|content| {
+            chunk::decode_into(&leaf.chunk, Kind::Records, bytes, content)?;
+            with_rows(|rows| {
+                let table = rows.decode(content, self.shape).map_err(at)?;
+                let right = table.len() as u64 == leaf.records
+                    && (self.verified || table.digest() == leaf.digest)
+                    && table.bounds() == Some((leaf.first.as_bytes(), leaf.last.as_bytes()));
+                if right {
+                    (self.make)(&table, &self.range)
+                } else {
+                    Err(at(malformed()))
+                }
+            })
+        })
     }
-}
-
-fn digest_of(records: &[Record]) -> Hash {
-    let mut hash = LeafHash::new();
-    for record in records {
-        hash.add(record);
-    }
-    hash.finish()
 }

@@ -13,12 +13,18 @@
 //! bytes       the values, one after the other
 //! ```
 
+mod rows;
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use stead_core::{Entry, Key, Result, Revision, Timestamp};
+use stead_core::{Entry, Key, Revision, Timestamp};
 
 use crate::hash::Hash;
-use crate::varint::{self, Reader, malformed, unzigzag, zigzag};
+use crate::varint::{self, zigzag};
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use rows::decode;
+pub(crate) use rows::{Cell, Row, Table, with_rows};
 
 /// What there is under a key.
 #[derive(Clone, Debug)]
@@ -38,14 +44,6 @@ impl Payload {
             Payload::Entry(entry) => Some(entry.value()),
             Payload::Value(bytes) => Some(bytes),
             Payload::Deleted | Payload::Expired => None,
-        }
-    }
-
-    fn tag(&self) -> u8 {
-        match self {
-            Payload::Deleted => 0,
-            Payload::Expired => 1,
-            Payload::Entry(_) | Payload::Value(_) => 2,
         }
     }
 }
@@ -71,6 +69,22 @@ impl Record {
             first: entry.revision(),
             deadline: entry.deadline(),
             payload: Payload::Entry(entry),
+        }
+    }
+
+    /// What the record says, where it lies.
+    pub(crate) fn row(&self) -> Row<'_> {
+        Row {
+            key: self.key.as_bytes(),
+            revision: self.revision,
+            first: self.first,
+            deadline: self.deadline,
+            cell: match &self.payload {
+                Payload::Entry(entry) => Cell::Value(entry.value()),
+                Payload::Value(bytes) => Cell::Value(bytes),
+                Payload::Deleted => Cell::Deleted,
+                Payload::Expired => Cell::Expired,
+            },
         }
     }
 
@@ -146,101 +160,6 @@ pub(crate) fn encode(records: &[Record], shape: Shape, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads what [`encode`] gave.
-///
-/// # Errors
-///
-/// `Corrupt` for anything else, and for more than a chunk can hold where [`Cutter`] cuts: what is allocated is bounded, however
-/// much of their keys the records share.
-pub(crate) fn decode(content: &Bytes, shape: Shape) -> Result<Vec<Record>> {
-    let mut reader = Reader::new(content);
-    let count = reader.size()?;
-    // Each record takes a byte at least in every column, and weighs something.
-    if count > reader.remaining() / 4 || count > MOST_RECORDS {
-        return Err(malformed());
-    }
-    let mut records = keys(&mut reader, count)?;
-    let mut revision = 0_u64;
-    for record in &mut records {
-        revision = revision.wrapping_add(unzigzag(reader.number()?).cast_unsigned());
-        record.revision = Revision::new(revision);
-        record.first = record.revision;
-    }
-    if shape == Shape::Increment {
-        for record in &mut records {
-            let first = record.revision.get().checked_sub(reader.number()?);
-            record.first = Revision::new(first.ok_or_else(malformed)?);
-        }
-    }
-    let mut deadline = 0_u64;
-    for record in &mut records {
-        match reader.number()? {
-            0 => {}
-            1 => {
-                deadline = deadline.wrapping_add(unzigzag(reader.number()?).cast_unsigned());
-                if deadline == u64::MAX {
-                    return Err(malformed());
-                }
-                record.deadline = Some(Timestamp::from_millis(deadline));
-            }
-            _ => return Err(malformed()),
-        }
-    }
-    values(content, &mut reader, &mut records)?;
-    Ok(records)
-}
-
-fn keys(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Record>> {
-    let mut records: Vec<Record> = Vec::with_capacity(count);
-    let mut key = Vec::new();
-    let mut weight = 0;
-    for _ in 0..count {
-        if weight >= MOST_WEIGHT {
-            return Err(malformed());
-        }
-        let (shared, suffix) = (reader.size()?, reader.size()?);
-        if shared > key.len() {
-            return Err(malformed());
-        }
-        key.truncate(shared);
-        key.extend_from_slice(reader.bytes(suffix)?);
-        weight += key.len() + RECORD_WEIGHT;
-        let key = Key::from_encoded(&key).map_err(|_| malformed())?;
-        if records.last().is_some_and(|last| last.key >= key) {
-            return Err(malformed());
-        }
-        records.push(Record {
-            key,
-            revision: Revision::ZERO,
-            first: Revision::ZERO,
-            deadline: None,
-            payload: Payload::Deleted,
-        });
-    }
-    Ok(records)
-}
-
-fn values(content: &Bytes, reader: &mut Reader<'_>, records: &mut [Record]) -> Result<()> {
-    let mut lengths = Vec::with_capacity(records.len());
-    for _ in &*records {
-        lengths.push(reader.size()?);
-    }
-    for (record, length) in records.iter_mut().zip(lengths) {
-        record.payload = match length {
-            0 => Payload::Deleted,
-            1 => Payload::Expired,
-            length => Payload::Value(content.slice_ref(reader.bytes(length - 2)?)),
-        };
-        if length < 2 && record.deadline.is_some() {
-            return Err(malformed());
-        }
-    }
-    if reader.remaining() > 0 {
-        return Err(malformed());
-    }
-    Ok(())
-}
-
 /// The hash of what records say, whatever way they are encoded: the leaf of a backup's Merkle tree.
 ///
 /// SHA-256 over the byte 0 and, for each record, its kind (0 deleted, 1 expired, 2 a value), the length of the key in two
@@ -266,23 +185,26 @@ impl LeafHash {
     }
 
     pub(crate) fn add(&mut self, record: &Record) {
-        let key = record.key.as_bytes();
+        self.add_row(&record.row());
+    }
+
+    pub(crate) fn add_row(&mut self, row: &Row<'_>) {
         // A key has at most 1,280 bytes.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a key is shorter than 65,536 bytes"
         )]
-        let length = (key.len() as u16).to_be_bytes();
-        let deadline = record.deadline.map_or(u64::MAX, Timestamp::as_millis);
+        let length = (row.key.len() as u16).to_be_bytes();
+        let deadline = row.deadline.map_or(u64::MAX, Timestamp::as_millis);
         let mut tail = [0; 48];
-        tail[..8].copy_from_slice(&record.revision.get().to_be_bytes());
+        tail[..8].copy_from_slice(&row.revision.get().to_be_bytes());
         tail[8..16].copy_from_slice(&deadline.to_be_bytes());
-        if let Some(value) = record.payload.value() {
+        if let Cell::Value(value) = row.cell {
             tail[16..].copy_from_slice(Hash::of(value).as_bytes());
         }
         self.held
-            .extend_from_slice(&[record.payload.tag(), length[0], length[1]]);
-        self.held.extend_from_slice(key);
+            .extend_from_slice(&[row.cell.tag(), length[0], length[1]]);
+        self.held.extend_from_slice(row.key);
         self.held.extend_from_slice(&tail);
         if self.held.len() >= HELD_BYTES {
             self.hash.update(&self.held);

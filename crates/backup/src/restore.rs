@@ -1,5 +1,6 @@
 //! Restoring a backup into a store.
 
+mod compare;
 mod deadlines;
 mod fill;
 mod point;

@@ -148,6 +148,24 @@ impl WriteBatch {
         Self::default()
     }
 
+    /// A batch of these mutations, which stay where they are.
+    ///
+    /// ```
+    /// use stead_core::{Key, Mutation, Partition, WriteBatch};
+    ///
+    /// let key = Key::new(&Partition::new("agent:1")?, "note/7")?;
+    /// let mutations = vec![Mutation::Delete { key: key.clone() }];
+    /// assert_eq!(WriteBatch::of(mutations), WriteBatch::new().delete(key));
+    /// # Ok::<(), stead_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of(mutations: Vec<Mutation>) -> Self {
+        WriteBatch(Box::new(Body {
+            mutations: SmallVec::from_vec(mutations),
+            ..Body::default()
+        }))
+    }
+
     /// A batch with one write, of no bytes under a copy of `key`: to be completed by way of
     /// [`mutations_mut`](WriteBatch::mutations_mut) for those who write often. What is completed where it stays is not
     /// moved, and a move of what was just written has to be waited for.

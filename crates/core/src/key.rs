@@ -125,17 +125,27 @@ impl Key {
     ///
     /// `Corrupt` when the bytes are no encoded key.
     pub fn from_encoded(bytes: &[u8]) -> Result<Self> {
-        let malformed = || Error::corrupt("malformed encoded key").with("length_bytes", bytes.len());
-        let end = separator(bytes)
-            .filter(|end| (1..=Partition::MAX_BYTES).contains(end))
-            .ok_or_else(malformed)?;
-        if bytes.len() - end - 1 > Self::MAX_PATH_BYTES {
-            return Err(malformed());
-        }
         Ok(Key {
+            partition_len: Self::partition_len_of(bytes)?,
             bytes: InlineBytes::from(bytes),
-            partition_len: end,
         })
+    }
+
+    /// That [`from_encoded`](Key::from_encoded) reads `bytes`, for those who need no key of their own.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` when the bytes are no encoded key.
+    pub fn check_encoded(bytes: &[u8]) -> Result<()> {
+        Self::partition_len_of(bytes).map(drop)
+    }
+
+    #[inline]
+    fn partition_len_of(bytes: &[u8]) -> Result<usize> {
+        separator(bytes)
+            .filter(|end| (1..=Partition::MAX_BYTES).contains(end))
+            .filter(|end| bytes.len() - end - 1 <= Self::MAX_PATH_BYTES)
+            .ok_or_else(|| Error::corrupt("malformed encoded key").with("length_bytes", bytes.len()))
     }
 
     /// Goes on with the path. A key that is built this way where it is used is hashed soonest: see

@@ -101,13 +101,22 @@ impl KeyRange {
     /// The part of this range that lies before `key`.
     #[must_use]
     pub fn before(&self, key: &Key) -> Self {
+        self.ending(InlineBytes::from(key.as_bytes()))
+    }
+
+    /// The part of this range that lies before `key`, and `key`.
+    #[must_use]
+    pub fn up_to(&self, key: &Key) -> Self {
+        self.ending(just_after(key.as_bytes()))
+    }
+
+    /// The part of this range that lies before `end`.
+    fn ending(&self, end: InlineBytes) -> Self {
         let mut range = self.clone();
-        let end = InlineBytes::from(key.as_bytes());
-        range.end = Some(
-            range
-                .end
-                .map_or_else(|| end.clone(), |old| std::cmp::min(old, end.clone())),
-        );
+        range.end = Some(match range.end {
+            Some(old) => std::cmp::min(old, end),
+            None => end,
+        });
         range
     }
 

@@ -50,6 +50,8 @@ proptest! {
         let (a, b) = (key(b"p", &a), key(b"p", &b));
         prop_assert_eq!(all.after(&a).contains(&b), b > a);
         prop_assert_eq!(all.before(&a).contains(&b), b < a);
+        prop_assert_eq!(all.up_to(&a).contains(&b), b <= a);
+        prop_assert!(!all.before(&a).up_to(&b).contains(&a));
     }
 }
 
@@ -75,6 +77,9 @@ fn limits_are_typed_and_exact() {
     let key = Key::new(&longest, [0; 1024]).unwrap();
     assert_eq!(key.as_bytes().len(), Key::MAX_ENCODED_BYTES);
     assert_eq!(Key::from_encoded(key.as_bytes()).unwrap(), key);
+    assert!(Key::check_encoded(key.as_bytes()).is_ok());
+    let longer = [key.as_bytes(), b"0"].concat();
+    assert!(Key::from_encoded(&longer).is_err() && Key::check_encoded(&longer).is_err());
     assert!(Key::new(&longest, [0; 1025]).is_err());
 }
 
@@ -85,6 +90,7 @@ fn malformed_encodings_are_corrupt() {
             Key::from_encoded(bytes).unwrap_err().kind(),
             stead_core::ErrorKind::Corrupt
         );
+        assert!(Key::check_encoded(bytes).is_err());
     }
 }
 

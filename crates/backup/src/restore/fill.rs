@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use stead_core::{
-    Backend, BackendExt as _, Durability, Error, Expiry, Extent, Key, KeyRange, Result, Revision, WriteBatch,
+    Backend, BackendExt as _, Durability, Expiry, Extent, Key, KeyRange, Mutation, Result, Revision,
+    WriteBatch,
 };
 
-use super::deadlines::{Shifted, deadline_of};
-use super::there::{There, same, value_of};
+use super::deadlines::Shifted;
+use super::there::value_of;
 use super::{Restore, RestoreReport, apply, mark_of};
 use crate::manager::Phase;
 use crate::manifest::BackupId;
 use crate::task::Task;
 
-/// Entries of a batch, and between two reports of progress.
+/// Entries of a batch.
 const BATCH_ENTRIES: usize = 4096;
 /// Bytes of a batch.
 const BATCH_BYTES: usize = 8 << 20;
@@ -65,17 +66,21 @@ impl Restore<'_> {
             .iter()
             .map(|manifest| manifest.counts.entries)
             .sum();
-        while let Some(record) = merge.next().await? {
-            let Shifted::Expiry(expiry) = self.shift.of(record.deadline) else {
-                report.expired += 1;
-                continue;
-            };
-            let value = value_of(&record)?;
-            report.entries += 1;
-            filler.put(record.key, value, expiry).await?;
-            if report.entries.is_multiple_of(BATCH_ENTRIES as u64) {
-                self.options.report(Phase::Restoring, report.entries, total);
+        loop {
+            let block = merge.block().await?;
+            if block.is_empty() {
+                break;
             }
+            for record in block {
+                let Shifted::Expiry(expiry) = self.shift.of(record.deadline) else {
+                    report.expired += 1;
+                    continue;
+                };
+                let (key, value) = value_of(record)?;
+                report.entries += 1;
+                filler.put(key, value, expiry).await?;
+            }
+            self.options.report(Phase::Restoring, report.entries, total);
         }
         filler.finish().await?;
         target.sync().await?;
@@ -88,45 +93,6 @@ impl Restore<'_> {
         report.added = report.entries;
         Ok(report)
     }
-
-    /// Compares what the target holds with the backup, entry by entry.
-    async fn compare(&self, entries: u64) -> Result<()> {
-        let mut merge = self.merge();
-        let mut there = There::new(&**self.target, &self.options.range);
-        let mut found = there.next().await?;
-        let mut done = 0_u64;
-        while let Some(record) = merge.next().await? {
-            let Shifted::Expiry(expiry) = self.shift.of(record.deadline) else {
-                continue;
-            };
-            let value = value_of(&record)?;
-            match &found {
-                Some((key, entry)) if *key == record.key && same(entry, &value, expiry) => {
-                    found = there.next().await?;
-                }
-                // Its deadline has passed since it was written.
-                _ if deadline_of(expiry).is_some_and(|deadline| deadline <= self.clock.now()) => {}
-                _ => return Err(differs(done)),
-            }
-            done += 1;
-            if done.is_multiple_of(BATCH_ENTRIES as u64) {
-                self.options.report(Phase::Comparing, done, entries);
-            }
-        }
-        if found.is_some() {
-            Err(differs(done))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-pub(super) fn differs(entries: u64) -> Error {
-    Error::corrupt(
-        "the target does not hold what was written to it: somebody else writes there, or it is damaged; empty it and \
-         restore again",
-    )
-    .with("entries_equal", entries)
 }
 
 /// Writes to an empty target, in batches: one is written while the next is filled.
@@ -135,7 +101,7 @@ pub(super) struct Filler {
     by_partition: bool,
     raise: Revision,
     /// What the next batch gets.
-    puts: Vec<(Key, Bytes, Expiry)>,
+    puts: Vec<Mutation>,
     bytes: usize,
     most_bytes: usize,
     most_operations: usize,
@@ -168,12 +134,12 @@ impl Filler {
             && self
                 .puts
                 .last()
-                .is_some_and(|(last, ..)| last.partition_bytes() != key.partition_bytes());
+                .is_some_and(|last| last.key().partition_bytes() != key.partition_bytes());
         if other || self.bytes + bytes > self.most_bytes || self.puts.len() >= self.most_operations {
             self.flush().await?;
         }
         self.bytes += bytes;
-        self.puts.push((key, value, expiry));
+        self.puts.push(Mutation::Put { key, value, expiry });
         Ok(())
     }
 
@@ -199,10 +165,7 @@ impl Filler {
         let (target, raise) = (Arc::clone(&self.target), self.raise);
         let following = std::mem::take(&mut self.expected).saturating_sub(puts.len() as u64);
         self.writing = Some(Task::spawn(async move {
-            let mut batch = WriteBatch::new().raise_to(raise).to_follow(following);
-            for (key, value, expiry) in puts {
-                batch = batch.put_with(key, value, expiry);
-            }
+            let batch = WriteBatch::of(puts).raise_to(raise).to_follow(following);
             apply(&*target, batch.durability(Durability::Buffered)).await?;
             if sync {
                 target.sync().await?;

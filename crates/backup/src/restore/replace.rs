@@ -119,7 +119,7 @@ impl Difference {
     /// The backup has `record`, and the store `old`.
     fn put(&mut self, old: Option<(Key, Entry)>, record: Record, expiry: Expiry) -> Result<()> {
         self.report.entries += 1;
-        let value = value_of(&record)?;
+        let (key, value) = value_of(record)?;
         let expect = match old {
             Some((_, entry)) if same(&entry, &value, expiry) => return Ok(()),
             Some((_, entry)) => {
@@ -131,10 +131,8 @@ impl Difference {
                 Expect::Absent
             }
         };
-        self.add(record.key.as_bytes().len() + value.len(), |batch| {
-            batch
-                .expect(record.key.clone(), expect)
-                .put_with(record.key, value, expiry)
+        self.add(key.as_bytes().len() + value.len(), |batch| {
+            batch.expect(key.clone(), expect).put_with(key, value, expiry)
         });
         Ok(())
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use stead_core::{Backend, Entry, Error, Expiry, Key, KeyRange, Partition, Reply, Result};
 
-use super::fill::{Filler, differs};
+use super::compare::differs;
+use super::fill::Filler;
 use super::there::{There, same};
 use super::{Restore, RestoreReport, mark_key, raised};
 use crate::create::HIDDEN;

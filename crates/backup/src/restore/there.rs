@@ -49,9 +49,9 @@ pub(super) fn same(entry: &Entry, value: &[u8], expiry: Expiry) -> bool {
     entry.value() == value && entry.deadline() == deadline_of(expiry)
 }
 
-pub(super) fn value_of(record: &Record) -> Result<Bytes> {
-    match &record.payload {
-        Payload::Value(value) => Ok(value.clone()),
+pub(super) fn value_of(record: Record) -> Result<(Key, Bytes)> {
+    match record.payload {
+        Payload::Value(value) => Ok((record.key, value)),
         _ => Err(Error::internal("a backup gave a key without its value")),
     }
 }
