@@ -24,7 +24,7 @@ use crate::varint::{self, zigzag};
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use rows::decode;
-pub(crate) use rows::{Cell, Row, Table, with_rows};
+pub(crate) use rows::{Cell, Row, Rows, Table};
 
 /// What there is under a key.
 #[derive(Clone, Debug)]

@@ -18,12 +18,12 @@ const DEADLINE: Timestamp = Timestamp::from_millis(NOW.as_millis() + 60_000);
 const ENTRIES: usize = 40;
 
 /// A store that somebody else writes to, or a clock that goes on, once it was filled.
-struct Meddled {
+struct Meddled<F> {
     inner: Arc<dyn Backend>,
-    meddle: Box<dyn Fn(&dyn Backend) + Send + Sync>,
+    meddle: F,
 }
 
-impl Read for Meddled {
+impl<F: Fn(&dyn Backend) + Send + Sync> Read for Meddled<F> {
     fn get<'a>(&'a self, key: &'a Key) -> Reply<'a, Option<Entry>> {
         self.inner.get(key)
     }
@@ -37,7 +37,7 @@ impl Read for Meddled {
     }
 }
 
-impl Backend for Meddled {
+impl<F: Fn(&dyn Backend) + Send + Sync> Backend for Meddled<F> {
     fn capabilities(&self) -> &Capabilities {
         self.inner.capabilities()
     }
@@ -114,7 +114,7 @@ async fn restore(
     let inner = bench.empty();
     let target: Arc<dyn Backend> = Arc::new(Meddled {
         inner: Arc::clone(&inner),
-        meddle: Box::new(meddle),
+        meddle,
     });
     let mut options = RestoreOptions::new(RestorePoint::Latest);
     options.range = range;

@@ -1,7 +1,5 @@
 //! Reading the records of a chunk where they lie, without making anything of each.
 
-use std::cell::Cell as Kept;
-
 use bytes::Bytes;
 use stead_core::{Key, KeyRange, Result, Revision, Timestamp};
 
@@ -64,22 +62,6 @@ struct Place {
     length: usize,
 }
 
-/// A thread keeps rows that take up to so many bytes: those of a chunk of small entries do.
-const KEPT_BYTES: usize = 4 << 20;
-
-/// Runs `work` with rows to read into.
-pub(crate) fn with_rows<T>(work: impl FnOnce(&mut Rows) -> T) -> T {
-    thread_local! {
-        static ROWS: Kept<Rows> = Kept::default();
-    }
-    let mut rows = ROWS.take();
-    let done = work(&mut rows);
-    if rows.keys.capacity() + rows.places.capacity() * size_of::<Place>() <= KEPT_BYTES {
-        ROWS.set(rows);
-    }
-    done
-}
-
 impl Rows {
     /// Reads what [`encode`](super::encode) gave.
     ///
@@ -137,6 +119,11 @@ impl Rows {
         }
         self.values = content.len() - bytes;
         Ok(Table { rows: self, content })
+    }
+
+    /// Bytes of memory that are held.
+    pub(crate) fn memory(&self) -> usize {
+        self.keys.capacity() + self.places.capacity() * size_of::<Place>()
     }
 
     fn keys(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<()> {
