@@ -188,6 +188,15 @@ async fn deadline_that_passes_during_a_restore_is_no_difference() {
     let (restored, target) = restore(&bench, KeyRange::all(), move |_| clock.set(DEADLINE)).await;
     assert_eq!(restored.unwrap(), ENTRIES as u64);
     assert_eq!(content(&*target).await.len(), ENTRIES - ENTRIES.div_ceil(3));
+    // What somebody else wrote in front of the last one, which is gone, is.
+    bench.clock.set(NOW);
+    let clock: Arc<ManualClock> = Arc::clone(&bench.clock);
+    let (restored, _) = restore(&bench, KeyRange::all(), move |store| {
+        clock.set(DEADLINE);
+        write(store, WriteBatch::new().put(key("agent", "038+"), "more"));
+    })
+    .await;
+    assert_eq!(restored.unwrap_err().kind(), ErrorKind::Corrupt);
     // Those that are gone for another reason are.
     bench.clock.set(NOW);
     let (restored, _) = restore(&bench, KeyRange::all(), move |store| {
