@@ -28,6 +28,8 @@ fn next_revision(watcher: &mut dyn Watcher) -> Revision {
 fn watch_resumes_exactly_from_memory_and_from_the_engine() {
     let disk = Disk::new();
     let store = open(&disk);
+    // From the first watcher on, the newest changes are kept in memory.
+    let _first = watch_after(&store, Revision::ZERO);
     // More than the ring in memory holds.
     let revisions: Vec<_> = (0..1500)
         .map(|_| commit(&store, buffered(put("k", "1"))))
