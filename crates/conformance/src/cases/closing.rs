@@ -327,6 +327,7 @@ async fn expired_are_counted(cx: &Context) -> CaseResult {
     require_eq!(store.stats().await?.expired, 0, "nothing has expired");
     cx.clock().advance_millis(10);
     cx.swept(&store, 1).await?;
+    cx.expired(&store, 2).await?;
     require_eq!(
         store.stats().await?.expired,
         2,
@@ -342,6 +343,7 @@ async fn overwritten_expired_is_counted(cx: &Context) -> CaseResult {
         cx.clock().advance_millis(10);
         store.write("a", "2").await?;
         // Whether the sweeper or the write was quicker.
+        cx.expired(&store, round).await?;
         require_eq!(
             store.stats().await?.expired,
             round,

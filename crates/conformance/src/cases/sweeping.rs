@@ -44,6 +44,7 @@ async fn written_past_its_deadline_is_swept(cx: &Context) -> CaseResult {
         store.commit(batch).await?;
         cx.swept(&store, 0).await?;
     }
+    cx.expired(&store, 4).await?;
     let stats = store.stats().await?;
     require_eq!(
         stats.expired,
@@ -276,6 +277,7 @@ async fn swept_counts_as_expired(cx: &Context) -> CaseResult {
     }
     cx.clock().advance_millis(10);
     cx.swept(&store, 0).await?;
+    cx.expired(&store, 5).await?;
     let stats = store.stats().await?;
     require_eq!(stats.expired, 5, "each entry removed for its deadline is counted");
     require_eq!(stats.bytes, 0, "its bytes are given back");

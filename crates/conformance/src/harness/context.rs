@@ -181,6 +181,16 @@ impl Context {
             Ok(store.stats().await?.entries <= entries)
         })
     }
+
+    /// Waits until the store has counted that many entries which were removed for their deadline: what a server did can be
+    /// seen before whoever asked it has its answer and counts.
+    #[track_caller]
+    pub(crate) fn expired(&self, store: &Store, entries: u64) -> impl Future<Output = CaseResult> + Send {
+        self.eventually(
+            "what was removed for its deadline is counted",
+            move || async move { Ok(store.stats().await?.expired >= entries) },
+        )
+    }
 }
 
 impl Drop for Context {

@@ -156,7 +156,7 @@ impl Condvar {
 pub mod thread {
     use std::time::Duration;
 
-    pub use shuttle::thread::{Builder, JoinHandle, current, spawn};
+    pub use shuttle::thread::{Builder, JoinHandle, current, spawn, yield_now};
     pub use std::thread::panicking;
 
     /// Lets the others have their turn.
