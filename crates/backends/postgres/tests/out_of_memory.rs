@@ -17,16 +17,35 @@ use support::{key, open, patient, put, server, value};
 
 const KILLS: usize = 3;
 
-/// Kills one of the server's processes that serve a store.
-fn kill_a_backend(server: &PostgresServer) {
-    let asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'stead' AND pid <> pg_backend_pid() LIMIT 1";
-    let pid = server.sql(asked).unwrap();
-    let pid: u32 = pid.trim().parse().unwrap();
-    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-    assert!(killed.unwrap().success());
+/// How often a process of the server was killed, as its log tells.
+fn crashes(server: &PostgresServer) -> usize {
+    let log = std::fs::read_to_string(server.directory().join("server.log")).unwrap();
+    log.matches("was terminated by signal 9").count()
 }
 
-/// Puts `prefix/0`, `prefix/1` and so on until a kill is over, and gives what was acknowledged, and how many were not.
+/// Kills one of the server's processes that serve a store, and waits until the server has noticed.
+async fn kill_a_backend(server: &PostgresServer) {
+    let asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'stead' AND pid <> pg_backend_pid() LIMIT 1";
+    let before = crashes(server);
+    // Right after the last time the server may not answer yet, or nobody may have come back to it.
+    let pid: u32 = soon(|| server.sql(asked).ok()?.trim().parse().ok()).await;
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    assert!(killed.unwrap().success());
+    soon(|| (crashes(server) > before).then_some(())).await;
+}
+
+/// What `look` finds within a minute.
+async fn soon<T>(look: impl Fn() -> Option<T>) -> T {
+    for _ in 0..1200 {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it did not come about")
+}
+
+/// Puts `prefix/0`, `prefix/1` and so on, and gives what was acknowledged, and how many were not.
 ///
 /// With request ids all of them are. Without, the store says of one that it may have been done, or that it was not.
 async fn write(store: Arc<PostgresBackend>, prefix: &'static str, count: usize) -> (Vec<Revision>, usize) {
@@ -74,7 +93,7 @@ async fn killed_process_of_the_server_costs_no_acknowledged_write_and_no_watch()
     let writers = ["repeated", "once"].map(|prefix| tokio::spawn(write(Arc::clone(&store), prefix, 300)));
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        kill_a_backend(&server);
+        kill_a_backend(&server).await;
         // Reads wait for the server to be back.
         assert_eq!(value(&*store, "nothing").await.unwrap(), None);
     }
@@ -102,9 +121,7 @@ async fn killed_process_of_the_server_costs_no_acknowledged_write_and_no_watch()
     }
     let entries = store.check(&|_| ()).await.unwrap().entries;
     assert_eq!(entries, told.len() as u64 + 1, "each change is there");
-    let log = std::fs::read_to_string(server.directory().join("server.log")).unwrap();
-    let crashes = log.matches("was terminated by signal 9").count();
-    assert!(crashes >= KILLS, "the server began anew {crashes} times");
+    assert!(crashes(&server) >= KILLS);
     watching.close().await.unwrap();
     store.close().await.unwrap();
 }
