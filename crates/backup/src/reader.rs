@@ -1,7 +1,7 @@
 //! Reading the chunks of a backup: the top of a tree goes in, and records come out, in the order of their keys.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use stead_core::{Key, KeyRange, Result};
@@ -11,6 +11,7 @@ use crate::index::{Child, Node};
 use crate::manifest::Root;
 use crate::records::{Record, Rows, Shape, Table};
 use crate::repository::Repository;
+use crate::spare::{KEPT_BYTES, Spare};
 use crate::task::{Task, blocking, sized};
 use crate::varint::malformed;
 
@@ -35,36 +36,26 @@ pub(crate) struct Reader<T = Vec<Record>> {
     /// The next chunk, which is too long to be read beside those.
     held: Option<Child>,
     ahead_bytes: usize,
-    spare: Spare,
+    spare: Arc<Spare<Buffers>>,
 }
 
-/// Buffers to read chunks into, one after the other: memory that is fresh from the operating system costs more than what is
-/// written to it. There are no more than chunks that are read at a time. Kept by the threads that read, of which there may be
-/// many, they would add up.
-#[derive(Clone, Default)]
-struct Spare(Arc<Mutex<Vec<Buffers>>>);
-
+/// Buffers to read a chunk into. There are no more than chunks that are read at a time; kept by the threads that read, of which
+/// there may be many, they would add up.
 #[derive(Default)]
 struct Buffers {
     content: Vec<u8>,
     rows: Rows,
 }
 
-/// Larger ones, in bytes, are not kept: those of a chunk of small entries are.
-const KEPT_BYTES: usize = 8 << 20;
-
-impl Spare {
-    /// Runs `work` with buffers, the first of which is empty.
-    fn with<T>(&self, work: impl FnOnce(&mut Buffers) -> T) -> T {
-        let spare = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut buffers = spare().pop().unwrap_or_default();
-        buffers.content.clear();
-        let done = work(&mut buffers);
-        if buffers.content.capacity() + buffers.rows.memory() <= KEPT_BYTES {
-            spare().push(buffers);
-        }
-        done
+/// Runs `work` with buffers, the first of which is empty.
+fn with_buffers<T>(spare: &Spare<Buffers>, work: impl FnOnce(&mut Buffers) -> T) -> T {
+    let mut buffers = spare.take();
+    buffers.content.clear();
+    let done = work(&mut buffers);
+    if buffers.content.capacity() + buffers.rows.memory() <= KEPT_BYTES {
+        spare.give(buffers);
     }
+    done
 }
 
 /// Makes of the records of a chunk what is wanted of those in a range.
@@ -136,7 +127,7 @@ impl<T: Send + 'static> Reader<T> {
             jobs: VecDeque::new(),
             held: None,
             ahead_bytes: AHEAD_BYTES,
-            spare: Spare::default(),
+            spare: Arc::default(),
         }
     }
 
@@ -190,7 +181,7 @@ impl<T: Send + 'static> Reader<T> {
                 verified: self.verified,
                 make: self.make,
                 range: self.leaves.range.clone(),
-                spare: self.spare.clone(),
+                spare: Arc::clone(&self.spare),
             };
             let job = Task::spawn(read(self.leaves.repository.clone(), wanted));
             self.jobs.push_back((bytes, job));
@@ -317,7 +308,7 @@ struct Wanted<T> {
     verified: bool,
     make: Make<T>,
     range: KeyRange,
-    spare: Spare,
+    spare: Arc<Spare<Buffers>>,
 }
 
 /// What the records of a chunk give, if they are what the tree says.
@@ -339,7 +330,7 @@ impl<T> Wanted<T> {
     fn of(&self, bytes: &Bytes) -> Result<T> {
         let leaf = &self.leaf;
         let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
-        self.spare.with(|Buffers { content, rows }| {
+        with_buffers(&self.spare, |Buffers { content, rows }| {
             chunk::decode_into(&leaf.chunk, Kind::Records, bytes, content)?;
             let table = rows.decode(content, self.shape).map_err(at)?;
             let right = table.len() as u64 == leaf.records
