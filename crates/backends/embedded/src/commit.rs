@@ -108,6 +108,9 @@ impl<E: Engine> Shared<E> {
                 return answers;
             }
         };
+        if work.len() > 1 {
+            self.recent.look_ahead(work.iter().flat_map(Work::keys));
+        }
         let mut sync = false;
         for piece in work {
             match piece {

@@ -31,6 +31,15 @@ impl Work {
             Work::Sync(_) => 0,
         }
     }
+
+    /// The keys that it writes.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let mutations = match self {
+            Work::Batch(waiting) => waiting.batch.mutations(),
+            Work::Sync(_) => &[],
+        };
+        mutations.iter().map(|mutation| mutation.key().as_bytes())
+    }
 }
 
 fn batch_bytes(batch: &WriteBatch) -> usize {

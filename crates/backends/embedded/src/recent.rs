@@ -6,6 +6,7 @@
 //! the commit, under the lock of the writer, and forgotten as a whole when a commit fails.
 
 use std::hash::Hasher;
+use std::hint::black_box;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use stead_core::{Revision, Timestamp};
@@ -81,6 +82,16 @@ impl Recent {
     /// What stands under the key of `mark`, if that is remembered.
     pub(crate) fn find(&self, mark: Mark) -> Option<Stored> {
         self.table.lock().find(mark)
+    }
+
+    /// Reads where these keys are looked for, and does nothing with it: the reads do not wait for each other, as those of
+    /// batches that are judged one after the other do, and a large table is in no cache.
+    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let table = self.table.lock();
+        for key in keys {
+            let mark = self.mark(key);
+            black_box(table.way(table.place(mark), mark));
+        }
     }
 
     /// Takes in what a commit made of its keys, in the order in which it did.
