@@ -8,7 +8,7 @@ use stead_core::{
     Backend, BackendExt, ErrorKind, Key, KeyRange, Partition, Read, RequestId, WatchEvent, WatchSpec,
     WriteBatch,
 };
-use stead_servers::RedisCluster;
+use stead_servers::{RedisCluster, RedisOptions, TlsFiles};
 
 fn key(number: usize) -> Key {
     Key::new(&Partition::new(format!("p{number}")).unwrap(), "k").unwrap()
@@ -42,6 +42,43 @@ async fn failed_master_is_followed_by_its_replica() {
         "{event:?}"
     );
     store.check(&|_| ()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_is_reached_by_tls_with_its_authority_and_followed() {
+    let files = TlsFiles::make().unwrap();
+    let tls = RedisOptions::default().with_tls(&files).with_password("right-one");
+    let cluster = RedisCluster::start_with(tls).unwrap();
+    let error = refusal(&cluster.url()).await;
+    assert_eq!(error.kind(), ErrorKind::Invalid, "an unknown authority: {error}");
+    assert!(error.to_string().contains("ca"), "{error}");
+    let authority = format!("?ca={}", files.ca().display());
+    let plain = cluster.url().replace("rediss", "redis");
+    let error = refusal(&plain).await;
+    assert!(
+        matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unavailable),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("right-one"), "{error:?}");
+    // The nodes that the seed names are reached by TLS as well.
+    let seed = cluster.addresses()[4].to_string();
+    let url = format!("rediss+cluster://:right-one@{seed}{authority}");
+    let mut options = options(&url);
+    options.network.retry_deadline = std::time::Duration::from_secs(90);
+    let store = stead_redis::open(options).await.unwrap();
+    for number in 0..20 {
+        store.put(key(number), "before").await.unwrap();
+    }
+    cluster.kill_master(1).unwrap();
+    for number in 0..20 {
+        let id = RequestId::new(format!("after {number}")).unwrap();
+        let batch = WriteBatch::new().put(key(number), "after").request_id(id);
+        store.apply(batch).await.unwrap().committed().unwrap();
+    }
+    let keys: Vec<_> = (0..20).map(key).collect();
+    let entries = store.get_many(&keys).await.unwrap();
+    assert!(entries.iter().flatten().all(|entry| entry.value() == b"after"));
+    assert_eq!(entries.iter().flatten().count(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
