@@ -47,7 +47,9 @@ async fn failed_master_is_followed_by_its_replica() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_is_reached_by_tls_with_its_authority_and_followed() {
     let files = TlsFiles::make().unwrap();
-    let tls = RedisOptions::default().with_tls(&files).with_password("right-one");
+    let tls = RedisOptions::default()
+        .with_tls(&files)
+        .with_password("right-one");
     let cluster = RedisCluster::start_with(tls).unwrap();
     let error = refusal(&cluster.url()).await;
     assert_eq!(error.kind(), ErrorKind::Invalid, "an unknown authority: {error}");

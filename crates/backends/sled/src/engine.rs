@@ -49,7 +49,7 @@ impl SledEngine {
             Ok(lock)
         };
         let open = open().and_then(|lock| error::guarded(|| Self::open_files(config, files, lock)));
-        open.map_err(|error| error.with("path", config.path.display()).during("open"))
+        open.map_err(|error| error::located(error, &config.path))
     }
 
     fn open_files(config: &SledConfig, files: Files, lock: DirectoryLock) -> Result<Self> {

@@ -82,6 +82,16 @@ pub(crate) fn open(error: sled::Error, path: &Path) -> Error {
     error.with("path", path.display()).during("open")
 }
 
+/// A failure to open the store in the directory `path`, which is named unless the error names a path already.
+pub(crate) fn located(error: Error, path: &Path) -> Error {
+    let error = if error.context().any(|(name, _)| name == "path") {
+        error
+    } else {
+        error.with("path", path.display())
+    };
+    error.during("open")
+}
+
 /// A failure to get at the file `path`.
 pub(crate) fn file(cause: io::Error, path: &Path) -> Error {
     file_error("cannot get at the store's file", cause)

@@ -32,3 +32,15 @@ fn foreign_databases_of_either_segment_size_are_left_as_they_are() {
         assert_eq!(database.len(), 1, "nothing was added");
     }
 }
+
+#[test]
+fn path_is_named_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    drop(open(&path).unwrap());
+    fs::write(path.join("STEAD"), "stead store\nengine redb\nlayout 1\n").unwrap();
+    fs::remove_dir_all(path.join("state.sled")).unwrap();
+    let text = open(&path).err().map(|error| error.to_string()).unwrap();
+    assert!(text.contains("engine=redb"), "{text}");
+    assert_eq!(text.matches("path=").count(), 1, "{text}");
+}

@@ -143,7 +143,8 @@ impl StoreDirectory {
     ///
     /// # Errors
     ///
-    /// `Corrupt` for a marker that is none or of a newer layout, `Invalid` for that of another engine.
+    /// `Corrupt` for a marker that is none, of a newer layout, or of another engine than the data beside it; `Invalid` for
+    /// that of another engine.
     pub fn is_marked(&self) -> Result<bool> {
         let marker = self.path.join(MARKER_FILE);
         let text = match fs::read(&marker) {
@@ -159,13 +160,13 @@ impl StoreDirectory {
             .with("layout", layout)
             .with("path", self.path.display())
             .during("open")),
+            // An engine's data has a name of its own, so it is the marker that is wrong.
+            Some(_) if self.data().exists() => Err(damaged_marker(&marker)),
             Some((engine, _)) => Err(self
                 .invalid("the store at this path is of another engine; open it by that engine's URL")
                 .with("engine", &engine)
                 .with("asked_for", self.engine)),
-            None => Err(Error::corrupt("the marker file is not that of a stead store")
-                .with("file", marker.display())
-                .during("open")),
+            None => Err(damaged_marker(&marker)),
         }
     }
 
@@ -321,6 +322,15 @@ fn size_of(path: &Path) -> io::Result<u64> {
         size_bytes += size_of(&entry?.path())?;
     }
     Ok(size_bytes)
+}
+
+fn damaged_marker(marker: &Path) -> Error {
+    Error::corrupt(
+        "the marker file of the store is damaged, or not that of a store; restore the store from a backup, or give \
+         a directory of its own",
+    )
+    .with("file", marker.display())
+    .during("open")
 }
 
 /// What a file takes of the disk: some engines make their logs larger than what is in them, and most of it a hole.

@@ -103,6 +103,9 @@ fn newer_layout_and_foreign_markers_are_refused() {
     assert!(refused(&directory, ErrorKind::Corrupt).contains("newer"));
     fs::write(place.path.join(MARKER_FILE), "anything").unwrap();
     assert!(refused(&directory, ErrorKind::Corrupt).contains("STEAD"));
+    // The data is this engine's.
+    fs::write(place.path.join(MARKER_FILE), foreign::marker("tob", LAYOUT)).unwrap();
+    assert!(refused(&directory, ErrorKind::Corrupt).contains("STEAD"));
 }
 
 type Bare = (&'static str, &'static [(&'static str, &'static [u8])]);
