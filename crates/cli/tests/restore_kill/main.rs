@@ -1,7 +1,7 @@
 //! Kills `stead backup restore` while it puts a second store in the place of a large live one: at random instants, and at the
 //! system calls that change names. The store is the one that was there or the one that was restored, whole, and opens.
 //!
-//! `STEAD_BACKUP_KILLS` says how many times for each engine; 6 unless set.
+//! `STEAD_BACKUP_KILLS` says how many times for each engine and test; 3 unless set.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has strace"))]
 
