@@ -1,5 +1,6 @@
 //! Where a store is, and how it is reached.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,16 @@ pub enum Host {
     Tcp(String, u16),
     /// Over the unix socket `.s.PGSQL.PORT` in a directory.
     Unix(PathBuf, u16),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Tcp(name, port) if name.contains(':') => write!(f, "[{name}]:{port}"),
+            Host::Tcp(name, port) => write!(f, "{name}:{port}"),
+            Host::Unix(directory, port) => write!(f, "{}/.s.PGSQL.{port}", directory.display()),
+        }
+    }
 }
 
 /// Where a store is, and how it is reached. Shown by `Debug` without its password.

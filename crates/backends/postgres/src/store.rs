@@ -63,9 +63,10 @@ impl PostgresBackend {
     /// - `Unsupported`: the server is too old;
     /// - `Unavailable`: the server cannot be reached until the retry deadline, or takes no writes.
     pub async fn open(config: PostgresConfig, options: NetworkOptions) -> Result<Arc<Self>> {
+        let servers = config.hosts.iter().map(ToString::to_string).collect::<Vec<_>>();
         let shared = open::open(config, options)
             .await
-            .map_err(|error| error.during("open"))?;
+            .map_err(|error| error.with("server", servers.join(",")).during("open"))?;
         let sweeper = shared.capabilities.writable.then(|| {
             let swept = Arc::clone(&shared);
             let rounds = Arc::new(AtomicU64::new(0));

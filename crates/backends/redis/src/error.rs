@@ -87,8 +87,8 @@ fn of_code(error: &RedisError, host: &str) -> Failure {
     }
 }
 
-/// What went wrong while connecting.
-pub(crate) fn of_connecting(error: RedisError, host: &str) -> Failure {
+/// What went wrong while connecting, by TLS or without.
+pub(crate) fn of_connecting(error: RedisError, host: &str, tls: bool) -> Failure {
     let detail = error.detail().unwrap_or_default().to_owned();
     match error.kind() {
         ErrorKind::AuthenticationFailed => Failure::Final(login(host)),
@@ -116,6 +116,14 @@ pub(crate) fn of_connecting(error: RedisError, host: &str) -> Failure {
             Error::invalid(
                 "no TLS with the server comes about; name the authority of its certificate by the option ca, and \
                  write redis:// if it speaks no TLS",
+            )
+            .with("server", host)
+            .because(error),
+        ),
+        // A server without TLS takes the greeting for a command that has not ended yet.
+        _ if tls && error.is_timeout() => Failure::NotDone(
+            Error::unavailable(
+                "the server does not answer by TLS; write redis:// if it speaks none, else check that it runs",
             )
             .with("server", host)
             .because(error),

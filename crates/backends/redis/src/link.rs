@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, PushInfo, PushKind, RedisError, Value,
+};
 use stead_core::Error;
 use stead_network::Failure;
 use tokio::runtime::Handle;
@@ -129,7 +131,13 @@ impl Link {
             .spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
         let connection = match connecting.await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(error::of_connecting(error, &self.name)),
+            Ok(Err(error)) => {
+                let tls = matches!(
+                    self.client.get_connection_info().addr(),
+                    ConnectionAddr::TcpTls { .. }
+                );
+                return Err(error::of_connecting(error, &self.name, tls));
+            }
             Err(_) => {
                 return Err(Failure::Final(Error::closed().with("server", &self.name)));
             }

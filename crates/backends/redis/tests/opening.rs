@@ -74,6 +74,7 @@ async fn tls_is_checked_and_its_absence_told() {
         matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unavailable),
         "{error}"
     );
+    assert!(error.to_string().contains("redis://"), "{error}");
     assert!(
         refusal("rediss://127.0.0.1:1?ca=/nowhere.pem")
             .await
