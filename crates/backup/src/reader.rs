@@ -19,7 +19,7 @@ use crate::varint::malformed;
 const AT_A_TIME: usize = 3;
 
 /// Bytes of content beyond which only one chunk is read at a time: that of one may be as long as an entry can be.
-const AHEAD_BYTES: usize = 8 << 20;
+const AHEAD_BYTES: usize = 16 << 20;
 
 /// Reads the records of a tree that lie in a range, or what `make` makes of those of each chunk. Every byte that is read is
 /// compared with the hashes above it.
