@@ -1,7 +1,8 @@
-//! Kills `stead backup create`, `prune` and `restore` with SIGKILL, a little later each time: the repository is whole after
-//! each of them, every backup that was announced is there, and a store that is restored into has the one or the other state.
+//! Kills `stead backup create`, `prune` and `restore` with SIGKILL, each time at another part of the time that they take: the
+//! repository is whole after each of them, every backup that was announced is there, and a store that is restored into has
+//! the one or the other state.
 //!
-//! `STEAD_BACKUP_KILLS` says how many times; 30 unless set.
+//! `STEAD_BACKUP_KILLS` says how many have to be killed before they end; 30 unless set.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
@@ -30,28 +31,56 @@ fn done(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs `arguments` and kills it after `wait`. What it printed, if it got through before.
-fn killed_after(dir: &Path, wait: Duration, arguments: &[&str]) -> Option<String> {
-    let mut child = stead(dir, arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    thread::sleep(wait);
-    // One that has ended meanwhile is not there to be killed.
-    let _ = child.kill();
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().unwrap();
-    match status.code() {
-        None => None,
-        Some(0) => Some(String::from_utf8(stdout).unwrap()),
-        Some(code) => panic!(
-            "{arguments:?} ended with {code}: {}",
-            String::from_utf8_lossy(&stderr)
-        ),
+/// One of the commands, and what is known of it.
+#[derive(Default)]
+struct Victim {
+    killed: u32,
+    started: u64,
+    /// How long it took when it was not killed, in steps of [`STEP`].
+    takes: Option<u64>,
+}
+
+const STEP: Duration = Duration::from_millis(1);
+
+impl Victim {
+    /// Runs `arguments` and kills it at some part of the time that it takes; the first time it is left alone. What it
+    /// printed, if it got through before.
+    fn run(&mut self, dir: &Path, arguments: &[&str]) -> Option<String> {
+        let mut child = stead(dir, arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        self.started += 1;
+        let until = self
+            .takes
+            .map_or(u64::MAX, |takes| takes * (self.started * 37 % 100) / 100);
+        let mut waited = 0;
+        while waited < until && child.try_wait().unwrap().is_none() {
+            thread::sleep(STEP);
+            waited += 1;
+        }
+        // One that has ended meanwhile is not there to be killed.
+        let _ = child.kill();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = child.wait_with_output().unwrap();
+        match status.code() {
+            None => {
+                self.killed += 1;
+                None
+            }
+            Some(0) => {
+                self.takes = Some(waited.max(1));
+                Some(String::from_utf8(stdout).unwrap())
+            }
+            Some(code) => panic!(
+                "{arguments:?} ended with {code}: {}",
+                String::from_utf8_lossy(&stderr)
+            ),
+        }
     }
 }
 
@@ -88,16 +117,17 @@ fn whatever_is_killed_leaves_all_whole() {
     write(dir, 0);
     done(&mut stead(dir, &["backup", "init"]));
     done(&mut stead(dir, &["backup", "create"]));
-    let mut killed = [0; 3];
-    for round in 1..=kills {
-        let wait = Duration::from_millis(u64::from(round * 37 % 250));
+    let [mut create, mut prune, mut restore] = [(); 3].map(|()| Victim::default());
+    let mut round = 0;
+    while create.killed + prune.killed + restore.killed < kills {
+        round += 1;
+        assert!(round < 20 * kills, "they end before they can be killed");
         let before = states(dir);
         match round % 3 {
             0 => {
                 write(dir, round);
                 let kind = if round % 2 == 0 { "--full" } else { "--incremental" };
-                let said = killed_after(dir, wait, &["backup", "create", kind, "--json"]);
-                killed[0] += u32::from(said.is_none());
+                let said = create.run(dir, &["backup", "create", kind, "--json"]);
                 let after = states(dir);
                 // Those of before are there, and the one that was announced.
                 assert!(before.iter().all(|(id, state)| after.get(id) == Some(state)));
@@ -108,18 +138,18 @@ fn whatever_is_killed_leaves_all_whole() {
             }
             1 => {
                 let keep = ["backup", "prune", "--keep-last", "4", "--grace", "1ms"];
-                killed[1] += u32::from(killed_after(dir, wait, &keep).is_none());
+                prune.run(dir, &keep);
                 let after = states(dir);
                 assert!(after.len() >= before.len().min(4));
                 assert!(after.iter().all(|(id, state)| before.get(id) == Some(state)));
             }
             _ => {
                 let old = done(&mut stead(dir, &["export"]));
-                let restore = ["backup", "restore", "--replace"];
-                killed[2] += u32::from(killed_after(dir, wait, &restore).is_none());
+                let replace = ["backup", "restore", "--replace"];
+                restore.run(dir, &replace);
                 let new = done(&mut stead(dir, &["export"]));
                 done(&mut stead(dir, &["--store", "memory:", "backup", "restore"]));
-                done(&mut stead(dir, &restore));
+                done(&mut stead(dir, &replace));
                 let whole = done(&mut stead(dir, &["export"]));
                 assert!(new == old || new == whole, "round {round}: half a restore");
             }
@@ -127,10 +157,7 @@ fn whatever_is_killed_leaves_all_whole() {
         done(&mut stead(dir, &["backup", "verify"]));
         done(&mut stead(dir, &["check"]));
     }
-    println!(
-        "killed: create {}, prune {}, restore {} of {kills}",
-        killed[0], killed[1], killed[2]
-    );
-    // A fast machine is done with a prune before it can be killed.
-    assert!(killed.iter().sum::<u32>() > 0, "{killed:?}");
+    for (name, victim) in [("create", create), ("prune", prune), ("restore", restore)] {
+        println!("{name}: started {}, killed {}", victim.started, victim.killed);
+    }
 }
