@@ -69,7 +69,11 @@ fn newer_layout_and_other_engines_are_refused<E: TestedEngine>() {
             continue;
         }
         mark(&format!("stead store\nengine {other}\nlayout 1\n"));
+        // The data is this engine's, so it is the marker that is wrong.
+        assert!(refused::<E>(&path, ErrorKind::Corrupt).contains("STEAD"));
+        fs::rename(path.join(E::DATA), path.join("elsewhere")).unwrap();
         let text = refused::<E>(&path, ErrorKind::Invalid);
+        fs::rename(path.join("elsewhere"), path.join(E::DATA)).unwrap();
         assert!(
             text.contains("another engine") && text.contains(&format!("engine={other}")),
             "{text}"
