@@ -44,8 +44,11 @@ pub enum Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Host::Tcp(name, port) if name.contains(':') => write!(f, "[{name}]:{port}"),
-            Host::Tcp(name, port) => write!(f, "{name}:{port}"),
+            Host::Tcp(name, port) => stead_network::Host {
+                name: name.clone(),
+                port: *port,
+            }
+            .fmt(f),
             Host::Unix(directory, port) => write!(f, "{}/.s.PGSQL.{port}", directory.display()),
         }
     }
