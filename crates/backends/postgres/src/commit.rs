@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::Row;
 
 use crate::convert::{column, number_from_sql, revision_from_sql, revision_to_sql, time_to_sql};
+use crate::error;
 use crate::plan::{Arguments, Piece, Step, some, steps, unless_wrong};
 use crate::queue::{Pushed, Waiting};
 use crate::server::{Purpose, Session};
 use crate::shared::Shared;
 use crate::single::Head;
-use crate::{eager, error};
 
 /// What the server says of one batch.
 const COMMITTED: i16 = 0;
@@ -49,7 +49,7 @@ impl Shared {
         match self.queue.push(waiting)? {
             Pushed::Behind => {}
             Pushed::First => drop(self.runtime.spawn(lead)),
-            Pushed::Alone => eager::begin(&self.runtime, lead),
+            Pushed::Alone => stead_network::begin(&self.runtime, lead),
         }
         Ok(())
     }

@@ -28,7 +28,6 @@ mod check;
 mod commit;
 mod config;
 mod convert;
-mod eager;
 mod error;
 mod log;
 mod open;

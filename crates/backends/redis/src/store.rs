@@ -7,7 +7,8 @@ use stead_core::{
     Backend, Capabilities, CheckReport, Cursor, Entry, Error, Key, KeyRange, Outcome, Partition, Read, Reply,
     Result, Scan, Snapshot, Stats, WatchFrom, WatchSpec, Watcher, WriteBatch,
 };
-use stead_network::Background;
+use stead_network::{Background, begin};
+use tokio::sync::oneshot;
 
 use crate::cursor::RedisCursor;
 use crate::inner::{Gate, Inner, count};
@@ -28,7 +29,8 @@ use crate::{check, open, partitions, sweep};
 ///
 /// # Cancellation
 ///
-/// A write goes on in a task of its own when its reply is dropped.
+/// A write goes on in a task of its own when its reply is dropped. Where there is a connection, it was handed to that before
+/// `apply` returned.
 pub struct RedisBackend {
     inner: Arc<Inner>,
     tasks: Vec<Background>,
@@ -150,14 +152,17 @@ impl Backend for RedisBackend {
             Ok(encoded) => encoded,
             Err(error) => return Reply::fail(error.during("apply")),
         };
-        let task = inner.runtime.clone().spawn(async move {
+        let (done, outcome) = oneshot::channel();
+        begin(&self.inner.runtime, async move {
             let outcome = inner.commit(&encoded).await;
             drop(inside);
-            outcome
+            // Nobody may wait for it.
+            let _ = done.send(outcome);
         });
         Reply::pending(async move {
             let gone = |_| Error::unknown_outcome("the runtime that the store was opened on has ended");
-            task.await
+            outcome
+                .await
                 .map_err(gone)
                 .and_then(|outcome| outcome)
                 .map_err(|error| error.during("apply"))

@@ -14,7 +14,20 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A task that is spawned takes its turn before it sends anything. Where its caller, the task and the connection wake each
 /// other in turn, that is one turn more than the runtime lets them have in one thread: for the next it wakes another one,
 /// which costs more than all that the task does.
-pub(crate) fn begin(runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+///
+/// What the task does before its first wait keeps the caller; a panic in there is the caller's. The task goes on whatever
+/// becomes of the caller afterwards, and is dropped where `runtime` has ended when it could.
+///
+/// ```
+/// # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+/// let (done, end) = tokio::sync::oneshot::channel();
+/// stead_network::begin(runtime.handle(), async move {
+///     tokio::task::yield_now().await;
+///     done.send(1).unwrap();
+/// });
+/// assert_eq!(runtime.block_on(end), Ok(1));
+/// ```
+pub fn begin(runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
     let mut task: Task = Box::pin(task);
     let rest = Arc::new(Rest {
         runtime: runtime.clone(),
