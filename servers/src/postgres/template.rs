@@ -100,7 +100,7 @@ fn initialise(scratch: &Directory, programs: &Path, user: Option<&User>) -> Resu
     let output = program::command(&programs.join("initdb"), user)?
         .current_dir(scratch.path())
         .args(["--username", USER, "--encoding", "UTF8", "--locale", "C.UTF-8"])
-        .args(["--auth", "trust", "--no-sync", "--no-instructions", "--pgdata"])
+        .args(["--auth", "trust", "--no-sync", "--pgdata"])
         .arg(&data)
         .output()?;
     if !output.status.success() {
