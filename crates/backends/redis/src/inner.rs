@@ -182,11 +182,15 @@ struct GateState {
 }
 
 /// A write that is inside.
-pub(crate) struct Inside(Arc<Inner>);
+pub(crate) struct Inside {
+    inner: Arc<Inner>,
+    /// No other was when it came.
+    pub(crate) alone: bool,
+}
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        let gate = &self.0.gate;
+        let gate = &self.inner.gate;
         let mut state = gate.state.lock();
         state.inside -= 1;
         if state.closed && state.inside == 0 {
@@ -206,8 +210,12 @@ impl Gate {
             return Err(Error::closed());
         }
         state.inside += 1;
+        let alone = state.inside == 1;
         drop(state);
-        Ok(Inside(Arc::clone(inner)))
+        Ok(Inside {
+            inner: Arc::clone(inner),
+            alone,
+        })
     }
 
     /// Closes, and tells whether it was open.

@@ -29,8 +29,7 @@ use crate::{check, open, partitions, sweep};
 ///
 /// # Cancellation
 ///
-/// A write goes on in a task of its own when its reply is dropped. Where there is a connection, it was handed to that before
-/// `apply` returned.
+/// A write goes on in a task of its own when its reply is dropped.
 pub struct RedisBackend {
     inner: Arc<Inner>,
     tasks: Vec<Background>,
@@ -153,12 +152,18 @@ impl Backend for RedisBackend {
             Err(error) => return Reply::fail(error.during("apply")),
         };
         let (done, outcome) = oneshot::channel();
-        begin(&self.inner.runtime, async move {
+        let alone = inside.alone;
+        let commit = async move {
             let outcome = inner.commit(&encoded).await;
             drop(inside);
             // Nobody may wait for it.
             let _ = done.send(outcome);
-        });
+        };
+        // Where several write at a time, those that take their turn together are sent together, and share a sync.
+        match alone {
+            true => begin(&self.inner.runtime, commit),
+            false => drop(self.inner.runtime.spawn(commit)),
+        }
         Reply::pending(async move {
             let gone = |_| Error::unknown_outcome("the runtime that the store was opened on has ended");
             outcome
