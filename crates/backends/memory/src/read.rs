@@ -27,8 +27,13 @@ pub(crate) struct MemorySnapshot {
 
 impl MemorySnapshot {
     fn find(&self, key: &Key) -> Option<Entry> {
-        let entry = self.view.tree.get(key.as_bytes())?;
-        self.store.is_visible(entry).then(|| entry.clone())
+        let key = key.as_bytes();
+        // Whatever changes an entry raises its revision: the live one is that of the snapshot if it is not newer. The hash
+        // index finds it in fewer places of memory than the ordered one.
+        let live = self.store.shards.get(key);
+        let unchanged = live.filter(|entry| entry.revision() <= self.view.revision);
+        let entry = unchanged.or_else(|| self.view.tree.get(key).cloned())?;
+        self.store.is_visible(&entry).then_some(entry)
     }
 }
 
