@@ -29,7 +29,7 @@ const RENEWED_AFTER: Duration = Duration::from_secs(15);
 pub(crate) struct Lock(Held);
 
 enum Held {
-    File(Option<File>),
+    File(File),
     Object {
         repository: Repository,
         renewal: JoinHandle<()>,
@@ -54,7 +54,7 @@ impl Lock {
             Some(path) => {
                 let name = repository.name().to_owned();
                 let locked = blocking(move || lock_file(&path, &name)).await;
-                locked.map(|file| Lock(Held::File(Some(file))))
+                locked.map(|file| Lock(Held::File(file)))
             }
             None => lock_object(repository, clock).await,
         }
@@ -63,10 +63,7 @@ impl Lock {
     /// Gives the lock back.
     pub(crate) async fn release(mut self) -> Result<()> {
         match &mut self.0 {
-            Held::File(file) => {
-                drop(file.take());
-                Ok(())
-            }
+            Held::File(_) => Ok(()),
             Held::Object { repository, renewal } => {
                 renewal.abort();
                 // Whether it ended by itself says nothing.
@@ -79,8 +76,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if let Held::Object { renewal, .. } = &self.0 {
-            renewal.abort();
+        match &self.0 {
+            // A process that was started a moment ago has a copy of the file until it runs its own program. Without this, the
+            // lock would be held until then.
+            Held::File(file) => {
+                let _ = file.unlock();
+            }
+            Held::Object { renewal, .. } => renewal.abort(),
         }
     }
 }
@@ -177,4 +179,29 @@ async fn renew(repository: Repository, clock: Arc<dyn Clock>) {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let _ = sealed::decode::<Holder>(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_core::{ErrorKind, SystemClock, SystemRandom};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_was_given_back_is_free_though_another_process_has_a_copy_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = directory.path().join("repository").display().to_string();
+        let repository = Repository::init(&url, &SystemClock, &SystemRandom).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let lock = Lock::acquire(&repository, &clock).await.unwrap();
+        let Held::File(file) = &lock.0 else {
+            panic!("a directory is locked by a file");
+        };
+        let _copy = file.try_clone().unwrap();
+        let refused = Lock::acquire(&repository, &clock).await.err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+        lock.release().await.unwrap();
+        drop(Lock::acquire(&repository, &clock).await.unwrap());
+        Lock::acquire(&repository, &clock).await.unwrap();
+    }
 }
