@@ -8,8 +8,8 @@ use stead_core::Result;
 use crate::chunk::Chunk;
 use crate::hash::Hash;
 use crate::repository::{CHUNKS, Repository, chunk_folder, chunk_name};
-use crate::spare::Spare;
 use crate::task::{Task, blocking};
+use crate::writer::SpareParts;
 
 /// Puts chunks into the repository, and can take back what was put.
 pub(crate) struct Attempt {
@@ -20,19 +20,18 @@ pub(crate) struct Attempt {
     made: Mutex<BTreeSet<Hash>>,
     /// The folders that chunks are in.
     folders: Mutex<BTreeSet<String>>,
-    /// The memory of chunks that were written.
-    pub(crate) written: Spare<Vec<u8>>,
+    pub(crate) spare: Arc<SpareParts>,
 }
 
 impl Attempt {
     /// `look` says whether chunks may be there already.
-    pub(crate) fn new(repository: &Repository, look: bool) -> Arc<Self> {
+    pub(crate) fn new(repository: &Repository, look: bool, spare: &Arc<SpareParts>) -> Arc<Self> {
         Arc::new(Attempt {
             repository: repository.clone(),
             look,
             made: Mutex::default(),
             folders: Mutex::default(),
-            written: Spare::default(),
+            spare: Arc::clone(spare),
         })
     }
 
@@ -66,7 +65,7 @@ impl Attempt {
                 Some(_) => {
                     blocking(move || {
                         let new = this.put_file(&chunk);
-                        this.written.give_buffer(chunk.bytes.into());
+                        this.spare.written.give_buffer(chunk.bytes.into());
                         new
                     })
                     .await

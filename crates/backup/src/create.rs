@@ -52,11 +52,12 @@ impl BackupManager {
     async fn create_locked(&self, options: &CreateOptions) -> Result<BackupMetadata> {
         check_whole(&*self.store).await?;
         let log = Log::read(&self.repository).await?;
-        let attempt = Attempt::new(&self.repository, !log.records.is_empty());
+        let attempt = Attempt::new(&self.repository, !log.records.is_empty(), &self.spare);
         let created = self.create_attempt(options, log, &attempt).await;
         if created.is_err() {
             attempt.undo().await;
         }
+        self.spare.rest();
         created
     }
 
@@ -121,7 +122,10 @@ impl BackupManager {
             forced: plan.forced,
         };
         let action = Action::Backup(Box::new(manifest));
-        let appended = log.append(&self.repository, &*self.clock, action).await.cloned();
+        let appended = log
+            .append_behind(&self.repository, &*self.clock, action, attempt.sync())
+            .await
+            .cloned();
         if appended.is_ok() || log.may_have_next(&self.repository).await {
             attempt.keep();
         }

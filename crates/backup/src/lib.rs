@@ -35,6 +35,7 @@ mod merge;
 mod metadata;
 mod partitions;
 mod prune;
+mod publish;
 mod reader;
 mod records;
 mod repository;

@@ -7,6 +7,7 @@ mod providers;
 #[cfg(test)]
 #[cfg(feature = "s3")]
 mod s3_tests;
+mod staged;
 #[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
 mod transport;
 
@@ -20,9 +21,11 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use stead_core::{Error, Result, StoreUrl, nearest};
 
+use crate::error;
 use crate::task::blocking;
 
 pub use directory::Leftovers;
+pub(crate) use staged::Staged;
 
 /// The schemes that a repository's URL may have, each with the feature that compiles it in.
 const SCHEMES: &[(&str, &str)] = &[("file", ""), ("s3", "s3"), ("azure", "azure"), ("gs", "gcs")];
@@ -158,6 +161,13 @@ impl Location {
     pub(crate) fn put_local(&self, folder: &str, name: &str, bytes: &[u8]) -> Option<Result<bool>> {
         let local = self.local.as_ref()?;
         Some(directory::put(local, folder, name, bytes))
+    }
+
+    /// Writes an object of a directory that gets its name later, on the caller's thread; nothing where this is none.
+    pub(crate) fn stage_local(&self, folder: &str, name: &str, bytes: &[u8]) -> Option<Result<Staged>> {
+        let local = self.local.as_ref()?;
+        let staged = Staged::write(local, folder, name, bytes);
+        Some(staged.map_err(|error| error::file(error, &local.join(folder).join(name))))
     }
 
     /// Makes the names in these folders durable, several at a time: what a file system writes for one serves the others.

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::{join5, ready};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use stead_core::{Clock, Error, ErrorKind, Result};
 
 use crate::hash::Hash;
 use crate::manifest::{BackupId, Manifest, is_plain};
+use crate::publish::Prepared;
 use crate::repository::Repository;
 use crate::sealed;
 
@@ -270,6 +272,21 @@ impl Log {
         clock: &dyn Clock,
         action: Action,
     ) -> Result<&Recorded> {
+        self.append_behind(repository, clock, action, ready(Ok(()))).await
+    }
+
+    /// As [`append`](Log::append), for what is there only when `before` is done: meanwhile, all is prepared.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Log::append), and those of `before`.
+    pub(crate) async fn append_behind(
+        &mut self,
+        repository: &Repository,
+        clock: &dyn Clock,
+        action: Action,
+        before: impl Future<Output = Result<()>>,
+    ) -> Result<&Recorded> {
         let sequence = self.next_sequence();
         let record = LogRecord {
             repository: repository.id().to_owned(),
@@ -285,23 +302,32 @@ impl Log {
             ));
         }
         let (bytes, hash) = sealed::encode(&record)?;
-        let (there, newest) =
-            futures_util::future::join(repository.check_there(), self.check_newest(repository)).await;
+        let head = Head {
+            sequence,
+            record: hash,
+        };
+        let record_name = name(sequence);
+        let prepared = join5(
+            repository.check_there(),
+            self.check_newest(repository),
+            before,
+            Prepared::new(repository, &record_name, bytes.clone()),
+            Prepared::new(repository, HEAD, sealed::encode(&head)?.0),
+        );
+        let (there, newest, before, prepared, head) = prepared.await;
         there?;
         newest?;
-        let made = repository.put_new(&name(sequence), bytes.clone()).await?;
+        before?;
+        let (prepared, head) = (prepared?, head?);
+        let made = prepared.put_new().await?;
         // An object store whose answer got lost is asked again, and finds what is ours.
-        if !made && repository.get_small(&name(sequence)).await? != Some(bytes) {
+        if !made && repository.get_small(&record_name).await? != Some(bytes) {
             return Err(Error::conflict(
                 "another writer has changed the repository meanwhile; nothing of this one was kept, try again",
             )
             .with("repository", repository.name()));
         }
-        let head = Head {
-            sequence,
-            record: hash,
-        };
-        if let Err(error) = repository.put(HEAD, sealed::encode(&head)?.0).await {
+        if let Err(error) = head.put().await {
             take_back(repository, sequence).await;
             return Err(error);
         }

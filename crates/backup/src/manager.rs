@@ -9,6 +9,7 @@ use crate::increment::MOST_CHANGED_BYTES;
 use crate::manifest::{BackupId, MAX_TAGS, is_tag};
 use crate::metadata::BackupMetadata;
 use crate::repository::Repository;
+use crate::writer::SpareParts;
 
 /// What a backup is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +104,8 @@ pub type Observer = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// Makes backups of a store into a repository, while the store is written to.
 ///
 /// Runs on a tokio runtime, of whatever kind: chunks are hashed, compressed and written on its blocking threads, several at
-/// a time.
+/// a time. Some of the memory for that, about 10 MiB with small values, is kept for the next backup until the manager and its
+/// clones are gone: what is fresh from the operating system takes an increment longer than to fill it.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -138,6 +140,7 @@ pub struct BackupManager {
     pub(crate) observer: Option<Observer>,
     /// How much of what changed an increment keeps in memory.
     pub(crate) most_changed_bytes: usize,
+    pub(crate) spare: Arc<SpareParts>,
 }
 
 impl BackupManager {
@@ -151,6 +154,7 @@ impl BackupManager {
             random: Arc::new(SystemRandom),
             observer: None,
             most_changed_bytes: MOST_CHANGED_BYTES,
+            spare: Arc::default(),
         }
     }
 

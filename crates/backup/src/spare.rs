@@ -22,6 +22,14 @@ impl<T: Default> Spare<T> {
     }
 }
 
+impl<T> Spare<T> {
+    /// Keeps so many of them at most, and gives the others' memory back.
+    pub(crate) fn keep(&self, most: usize) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.truncate(most);
+    }
+}
+
 impl<T> Spare<Vec<T>> {
     /// Gives back a buffer, empty.
     pub(crate) fn give_buffer(&self, mut buffer: Vec<T>) {
@@ -45,5 +53,16 @@ mod tests {
         let taken = spare.take();
         assert!(taken.is_empty() && (1000..KEPT_BYTES / 8).contains(&taken.capacity()));
         assert_eq!(spare.take().capacity(), 0);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_gone() {
+        let spare = Spare::<Vec<u64>>::default();
+        (1..4).for_each(|number| spare.give(vec![number]));
+        spare.keep(2);
+        assert_eq!(
+            [spare.take(), spare.take(), spare.take()],
+            [vec![2], vec![1], vec![]]
+        );
     }
 }

@@ -25,11 +25,25 @@ struct Tools {
     compressor: Compressor,
 }
 
-/// What is not in use of it.
+/// The memory of chunks that were made: of some of them it is kept from one backup to the next.
 #[derive(Default)]
-struct SpareParts {
+pub(crate) struct SpareParts {
     tools: Spare<Tools>,
     blocks: Spare<Vec<Record>>,
+    /// What chunks were written from.
+    pub(crate) written: Spare<Vec<u8>>,
+}
+
+/// So many of each kind are kept between two backups: an increment seldom makes more chunks at a time.
+const KEPT: usize = 2;
+
+impl SpareParts {
+    /// Gives back what the next backup may do without.
+    pub(crate) fn rest(&self) {
+        self.tools.keep(KEPT);
+        self.blocks.keep(KEPT);
+        self.written.keep(KEPT);
+    }
 }
 
 /// Cuts records into chunks and writes them, several at a time.
@@ -55,8 +69,8 @@ impl Writer {
             shape,
             attempt: Arc::clone(attempt),
             cutter: Cutter::default(),
-            spare: Arc::default(),
-            block: Vec::new(),
+            spare: Arc::clone(&attempt.spare),
+            block: attempt.spare.blocks.take(),
             jobs: VecDeque::new(),
             writes: VecDeque::new(),
             tree: Builder::default(),
@@ -98,7 +112,7 @@ impl Writer {
         let block = std::mem::replace(&mut self.block, self.spare.blocks.take());
         let (attempt, spare, shape) = (Arc::clone(&self.attempt), Arc::clone(&self.spare), self.shape);
         self.jobs.push_back(Task::spawn(async move {
-            let bytes = attempt.written.take();
+            let bytes = attempt.spare.written.take();
             let encode = move || {
                 let digest = digest_of(&block);
                 let chunk = chunk_of(&block, shape, bytes, &spare)?;
@@ -174,13 +188,12 @@ impl Writer {
         Ok(named)
     }
 
-    /// Waits until all is written durably. The top of the tree, and what was counted.
+    /// Waits until all is written; [`Attempt::sync`] makes it durable. The top of the tree, and what was counted.
     pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
         if !self.block.is_empty() {
             let block = Arc::new(std::mem::take(&mut self.block));
-            let (attempt, spare) = (Arc::clone(&self.attempt), Arc::clone(&self.spare));
-            self.jobs
-                .push_back(Task::spawn(put_last(attempt, spare, block, self.shape)));
+            let last = put_last(Arc::clone(&self.attempt), block, self.shape);
+            self.jobs.push_back(Task::spawn(last));
         }
         while !self.jobs.is_empty() {
             self.take_job().await?;
@@ -192,7 +205,6 @@ impl Writer {
         while !self.writes.is_empty() {
             self.take_write().await?;
         }
-        self.attempt.sync().await?;
         Ok((root, self.counts))
     }
 }
@@ -201,16 +213,19 @@ impl Writer {
 /// done.
 async fn put_last(
     attempt: Arc<Attempt>,
-    spare: Arc<SpareParts>,
     block: Arc<Vec<Record>>,
     shape: Shape,
 ) -> Result<(Child, Task<bool>)> {
     let hashed = Arc::clone(&block);
     let digest = blocking(move || Ok(digest_of(&hashed)));
-    let (bytes, compressed) = (attempt.written.take(), Arc::clone(&block));
+    let (spare, compressed) = (Arc::clone(&attempt.spare), Arc::clone(&block));
+    let bytes = spare.written.take();
     let chunk = blocking(move || chunk_of(&compressed, shape, bytes, &spare));
     let (digest, chunk) = futures_util::future::try_join(digest, chunk).await?;
     let child = child_of(&block, &chunk, digest)?;
+    if let Some(block) = Arc::into_inner(block) {
+        attempt.spare.blocks.give_buffer(block);
+    }
     Ok((child, attempt.write(chunk)))
 }
 

@@ -1,7 +1,7 @@
 //! Repositories in directories.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use object_store::local::LocalFileSystem;
 use stead_core::{Error, Result, StoreUrl, Timestamp};
 
+use super::staged::Staged;
 use super::{Location, Purpose};
 use crate::error;
 use crate::task::blocking;
@@ -102,7 +103,7 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -123,51 +124,11 @@ pub(super) fn sync_folders(root: &Path, parts: &[String]) -> Result<()> {
 ///
 /// Its bytes are on the disk before it gets its name.
 pub(super) fn put(root: &Path, folder: &str, name: &str, bytes: &[u8]) -> Result<bool> {
-    let path = root.join(folder).join(name);
-    let (temporary, mut file) = match create_temporary(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_below(root, folder).map_err(|error| error::file(error, &path))?;
-            create_temporary(&path)
-        }
-        created => created,
-    }
-    .map_err(|error| error::file(error, &path))?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| path.try_exists())
-        .and_then(|exists| fs::rename(&temporary, &path).map(|()| !exists));
-    written.map_err(|error| {
-        // If it stays, it is a leftover.
-        let _ = fs::remove_file(&temporary);
-        error::file(error, &path)
-    })
-}
-
-/// A new file beside `path`, with a name that leftovers have.
-fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut number = 0_u32;
-    loop {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!("#{number}"));
-        match File::create_new(&name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => number += 1,
-            created => return created.map(|file| (name.into(), file)),
-        }
-    }
-}
-
-/// Makes the folders of `folder` below `root`, but never `root`.
-fn make_below(root: &Path, folder: &str) -> io::Result<()> {
-    let mut path = root.to_owned();
-    for part in folder.split('/') {
-        path.push(part);
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    let put = Staged::write(root, folder, name, bytes).and_then(|staged| {
+        let exists = staged.path().try_exists()?;
+        staged.rename().map(|()| !exists)
+    });
+    put.map_err(|error| error::file(error, &root.join(folder).join(name)))
 }
 
 /// Syncs folders, all of which are there.
