@@ -48,6 +48,7 @@ mod commit;
 mod connector;
 mod cursor;
 mod error;
+mod gather;
 mod inner;
 mod link;
 mod net;

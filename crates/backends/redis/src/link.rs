@@ -14,6 +14,7 @@ use stead_network::Failure;
 use tokio::runtime::Handle;
 
 use crate::error;
+use crate::gather::Gathering;
 
 /// Why a call gave no value.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(crate) struct Link {
     live: RwLock<Option<Live>>,
     connecting: tokio::sync::Mutex<()>,
     generation: AtomicU64,
+    pub(crate) gathering: Gathering,
 }
 
 #[derive(Clone)]
@@ -65,6 +67,7 @@ impl Link {
             live: RwLock::new(None),
             connecting: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(0),
+            gathering: Gathering::default(),
         })
     }
 
@@ -85,6 +88,17 @@ impl Link {
         self.settled(live.generation, answer.and_then(Value::extract_error))
     }
 
+    /// Sends all of `commands` at once and waits for their answers. A command that the server refuses has that as its
+    /// answer, and no other is worse off.
+    pub(crate) async fn call_all(self: &Arc<Self>, commands: &Pipeline) -> Result<Vec<Value>, Trouble> {
+        let mut live = self.live().await.map_err(Trouble::Connecting)?;
+        let answers = live
+            .connection
+            .send_packed_commands(commands, 0, commands.len())
+            .await;
+        self.settled(live.generation, answers)
+    }
+
     /// Sends `command` to a node that a slot is just moving to.
     pub(crate) async fn call_asking(self: &Arc<Self>, command: Cmd) -> Result<Value, Trouble> {
         let mut live = self.live().await.map_err(Trouble::Connecting)?;
@@ -95,7 +109,7 @@ impl Link {
         self.settled(live.generation, answer)
     }
 
-    fn settled(&self, generation: u64, answer: Result<Value, RedisError>) -> Result<Value, Trouble> {
+    fn settled<T>(&self, generation: u64, answer: Result<T, RedisError>) -> Result<T, Trouble> {
         if let Err(error) = &answer
             && (error.is_unrecoverable_error() || error.is_io_error())
         {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::Ordering;
 
-use redis::Value;
+use redis::{Cmd, Value};
 use stead_core::{Entry, Error, Key, Result, Revision, Stats};
 use stead_network::Repeat;
 
@@ -22,24 +22,34 @@ impl Inner {
         })
     }
 
-    /// The records under `keys`, which lie in `shard`, in one command. It asks for the lineage along with them: a server that
-    /// was flushed has an answer like that of an empty store, and must not be taken for one.
-    pub(crate) async fn live(&self, shard: usize, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
-        let place = &self.shards[shard];
+    /// The command that reads the records under `keys`, which lie in `shard`. It asks for the lineage along with them: a
+    /// server that was flushed has an answer like that of an empty store, and must not be taken for one.
+    pub(crate) fn records_under<'a>(&self, shard: usize, keys: impl IntoIterator<Item = &'a Key>) -> Cmd {
         let mut command = redis::cmd("HMGET");
-        command.arg(place.data()).arg("");
+        command.arg(self.shards[shard].data()).arg("");
         for key in keys {
             command.arg(key.as_bytes());
         }
-        let Value::Array(values) = self.read(shard, &command).await? else {
+        command
+    }
+
+    /// What a server answered to that.
+    pub(crate) fn entries(&self, shard: usize, answer: Value) -> Result<Vec<Option<Entry>>> {
+        let Value::Array(values) = answer else {
             return Err(record::malformed("records"));
         };
         match values.split_first() {
             Some((Value::BulkString(lineage), records)) if *lineage == self.lineage.as_bytes() => {
                 records.iter().map(record::entry).collect()
             }
-            _ => Err(error::lost(self.net.link(place.slot).name())),
+            _ => Err(error::lost(self.net.link(self.shards[shard].slot).name())),
         }
+    }
+
+    /// The records under `keys`, which lie in `shard`, in one command.
+    pub(crate) async fn live(&self, shard: usize, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
+        let command = self.records_under(shard, keys);
+        self.entries(shard, self.read(shard, &command).await?)
     }
 
     /// Reads `keys`, those of each shard together and the shards at the same time, and puts the answers in order.

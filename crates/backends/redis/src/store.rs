@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 
 use crate::cursor::RedisCursor;
 use crate::inner::{Gate, Inner, count};
-use crate::record;
 use crate::snapshot::RedisSnapshot;
 use crate::watch::Source;
 use crate::{check, open, partitions, sweep};
@@ -20,7 +19,7 @@ use crate::{check, open, partitions, sweep};
 /// A store on a Redis server or on a Redis Cluster.
 ///
 /// Opened by [`open`](crate::open). Each read, write or page is one script or command, and one round trip; all share one
-/// connection to each server. What fails is repeated as far as that is safe, until
+/// connection to each server. Reads of single keys that come at the same time go together, in one message. What fails is repeated as far as that is safe, until
 /// [`NetworkOptions::retry_deadline`](stead_network::NetworkOptions::retry_deadline):
 ///
 /// - reads, and writes with a request id, always;
@@ -71,12 +70,7 @@ impl Read for RedisBackend {
             return Reply::fail(error);
         }
         Reply::pending(async move {
-            let shard = inner.shard_of_key(key);
-            let entry = inner
-                .live(shard, std::slice::from_ref(key))
-                .await
-                .and_then(|mut entries| entries.pop().ok_or_else(|| record::malformed("record")))
-                .map_err(|error| error.during("get"))?;
+            let entry = inner.live_one(key).await.map_err(|error| error.during("get"))?;
             let entry = inner.visible(entry);
             let counter = match entry {
                 Some(_) => &inner.counters.hits,

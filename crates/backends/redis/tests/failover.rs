@@ -147,6 +147,20 @@ async fn slot_that_moves_is_followed() {
     source.command(&words).unwrap();
     // Where the keys are, but not yet the slot: a read is sent on for this once.
     assert_eq!(store.get(&key(0)).await.unwrap().unwrap().value(), b"before");
+    let reading: Vec<_> = (0..8)
+        .map(|_| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move { store.get(&key(0)).await })
+        })
+        .collect();
+    for read in reading {
+        let found = read.await.unwrap().unwrap();
+        assert_eq!(
+            found.unwrap().value(),
+            b"before",
+            "also of reads that went together"
+        );
+    }
     let writer = std::sync::Arc::clone(&store);
     let writing = tokio::spawn(async move { writer.put(key(0), "after").await });
     for node in [target, source] {
