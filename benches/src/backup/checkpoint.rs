@@ -4,7 +4,7 @@ use stead_backup::{BackupType, RestoreOptions, RestorePoint};
 use stead_core::SystemClock;
 
 use super::bare::{self, BareMap};
-use super::place::{Place, bytes_below, runtime};
+use super::place::{Place, back_up, bytes_below, runtime};
 use super::{data, memory, scaled};
 use crate::measure::{Pair, Stopwatch, median, samples};
 use crate::report::Report;
@@ -27,7 +27,7 @@ pub(super) fn run(report: &mut Report, entries: usize) {
         ROUNDS,
         &mut || {
             let place = Place::new(&runtime);
-            let (_, nanos) = place.back_up(&runtime, &store, BackupType::Full);
+            let (_, nanos) = back_up(&runtime, &place.manager(&store), BackupType::Full);
             on_disk = place.bytes();
             nanos
         },
@@ -50,7 +50,7 @@ pub(super) fn run(report: &mut Report, entries: usize) {
     report.figure("the bare map's: on disk", bare_on_disk as f64 / MEGABYTE, "MB");
 
     let place = Place::new(&runtime);
-    let (full, _) = place.back_up(&runtime, &store, BackupType::Full);
+    let (full, _) = back_up(&runtime, &place.manager(&store), BackupType::Full);
     let dir = tempfile::tempdir().expect("a temporary directory");
     map.checkpoint(dir.path());
     drop((map, store));

@@ -7,13 +7,16 @@ use stead_backup::{BackupKind, BackupType};
 use stead_core::Backend;
 
 use super::data;
-use super::place::{Place, runtime};
+use super::place::{Place, back_up, runtime};
 use crate::measure::{Pair, median};
 use crate::report::Report;
 
 const ROUNDS: usize = 5;
+/// Increments behind each full backup, one upon the other: they are short, and what syncs take wanders.
+const INCREMENTS: usize = 3;
 
-/// Measures increments of one in a hundred entries of `store`, which is empty.
+/// Measures increments of one in a hundred entries of `store`, which is empty. One manager makes them all, as in a program that
+/// makes them now and then.
 pub(super) fn run(report: &mut Report, name: &str, store: &Arc<dyn Backend>, entries: usize) {
     report.section_of(
         &format!("{name}: an increment of 1 % of {entries} entries, and a full backup"),
@@ -25,17 +28,22 @@ pub(super) fn run(report: &mut Report, name: &str, store: &Arc<dyn Backend>, ent
     // The first round is not counted.
     for round in 0..=ROUNDS {
         let place = Place::new(&runtime);
-        let (_, full) = place.back_up(&runtime, store, BackupType::Full);
+        let manager = place.manager(store);
+        let (_, full) = back_up(&runtime, &manager, BackupType::Full);
         let full_bytes = place.bytes();
-        let changed = data::change(store, entries, round + 1);
-        let (made, part) = place.back_up(&runtime, store, BackupType::IncrementalFromNewest);
-        assert_eq!(
-            (made.kind, made.counts.entries),
-            (BackupKind::Incremental, changed as u64)
-        );
-        if round > 0 {
-            times.push((part, full));
-            sizes.push((place.bytes() - full_bytes) as f64 / full_bytes as f64);
+        let mut bytes = full_bytes;
+        for increment in 1..=INCREMENTS {
+            let changed = data::change(store, entries, round * INCREMENTS + increment);
+            let (made, part) = back_up(&runtime, &manager, BackupType::IncrementalFromNewest);
+            assert_eq!(
+                (made.kind, made.counts.entries),
+                (BackupKind::Incremental, changed as u64)
+            );
+            let before = std::mem::replace(&mut bytes, place.bytes());
+            if round > 0 {
+                times.push((part, full));
+                sizes.push((bytes - before) as f64 / full_bytes as f64);
+            }
         }
     }
     let time = Pair::of(&times);

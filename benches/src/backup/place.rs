@@ -33,24 +33,23 @@ impl Place {
         }
     }
 
-    /// Makes a backup. What there is to know of it, and the nanoseconds that it took.
-    pub(super) fn back_up(
-        &self,
-        runtime: &Runtime,
-        store: &Arc<dyn Backend>,
-        kind: BackupType,
-    ) -> (BackupMetadata, f64) {
-        let manager = BackupManager::new(self.repository.clone(), Arc::clone(store));
-        let watch = Stopwatch::start();
-        let made = runtime.block_on(manager.create(&CreateOptions::new(kind)));
-        let nanos = watch.nanos();
-        (made.expect("a backup"), nanos)
+    /// What backs `store` up to here.
+    pub(super) fn manager(&self, store: &Arc<dyn Backend>) -> BackupManager {
+        BackupManager::new(self.repository.clone(), Arc::clone(store))
     }
 
     /// All of its files.
     pub(super) fn bytes(&self) -> u64 {
         bytes_below(self.dir.path())
     }
+}
+
+/// Makes a backup. What there is to know of it, and the nanoseconds that it took.
+pub(super) fn back_up(runtime: &Runtime, manager: &BackupManager, kind: BackupType) -> (BackupMetadata, f64) {
+    let watch = Stopwatch::start();
+    let made = runtime.block_on(manager.create(&CreateOptions::new(kind)));
+    let nanos = watch.nanos();
+    (made.expect("a backup"), nanos)
 }
 
 pub(super) fn bytes_below(folder: &Path) -> u64 {

@@ -10,7 +10,7 @@ use stead_core::{Backend, Key};
 use tokio::runtime::Runtime;
 
 use super::data;
-use super::place::{Place, runtime};
+use super::place::{Place, back_up, runtime};
 use crate::measure::{Pair, Stopwatch};
 use crate::report::Report;
 use crate::workload::shuffled;
@@ -65,7 +65,7 @@ fn beside_checkpoint(runtime: &Runtime, store: &Arc<dyn Backend>, keys: &[Key]) 
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| read(&**store, keys, &|_| stop.load(Ordering::Relaxed)));
-        place.back_up(runtime, store, BackupType::Full);
+        back_up(runtime, &place.manager(store), BackupType::Full);
         stop.store(true, Ordering::Relaxed);
         reader.join().expect("the reader ends well")
     })
