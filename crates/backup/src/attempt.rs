@@ -35,20 +35,6 @@ impl Attempt {
         })
     }
 
-    /// Makes a chunk, and begins to write it. What else was made, and what tells whether it was written when it is, as
-    /// [`write`](Attempt::write) has it.
-    ///
-    /// # Errors
-    ///
-    /// Those of `make`.
-    pub(crate) async fn put<T: Send + 'static>(
-        self: &Arc<Self>,
-        make: impl FnOnce() -> Result<(Chunk, T)> + Send + 'static,
-    ) -> Result<(T, Task<bool>)> {
-        let (chunk, more) = blocking(make).await?;
-        Ok((more, self.write(chunk)))
-    }
-
     /// Begins to write a chunk unless it is there. The task tells whether it was written when it is. It is durable once
     /// [`sync`](Attempt::sync) was called then.
     ///

@@ -53,7 +53,6 @@ pub(crate) struct Writer {
     shape: Shape,
     attempt: Arc<Attempt>,
     cutter: Cutter,
-    spare: Arc<SpareParts>,
     block: Vec<Record>,
     /// Chunks that are being made.
     jobs: VecDeque<Task<(Child, Task<bool>)>>,
@@ -69,7 +68,6 @@ impl Writer {
             shape,
             attempt: Arc::clone(attempt),
             cutter: Cutter::default(),
-            spare: Arc::clone(&attempt.spare),
             block: attempt.spare.blocks.take(),
             jobs: VecDeque::new(),
             writes: VecDeque::new(),
@@ -109,20 +107,15 @@ impl Writer {
             }
             self.take_write().await?;
         }
-        let block = std::mem::replace(&mut self.block, self.spare.blocks.take());
-        let (attempt, spare, shape) = (Arc::clone(&self.attempt), Arc::clone(&self.spare), self.shape);
-        self.jobs.push_back(Task::spawn(async move {
-            let bytes = attempt.spare.written.take();
-            let encode = move || {
-                let digest = digest_of(&block);
-                let chunk = chunk_of(&block, shape, bytes, &spare)?;
-                let child = child_of(&block, &chunk, digest)?;
-                spare.blocks.give_buffer(block);
-                Ok((chunk, child))
-            };
-            attempt.put(encode).await
-        }));
+        self.begin();
         Ok(())
+    }
+
+    /// Begins to make the chunk of the block.
+    fn begin(&mut self) {
+        let block = std::mem::replace(&mut self.block, self.attempt.spare.blocks.take());
+        let making = put(Arc::clone(&self.attempt), Arc::new(block), self.shape);
+        self.jobs.push_back(Task::spawn(making));
     }
 
     /// Waits until the first chunk that is being made is, and has the tree name it.
@@ -191,10 +184,9 @@ impl Writer {
     /// Waits until all is written; [`Attempt::sync`] makes it durable. The top of the tree, and what was counted.
     pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
         if !self.block.is_empty() {
-            let block = Arc::new(std::mem::take(&mut self.block));
-            let last = put_last(Arc::clone(&self.attempt), block, self.shape);
-            self.jobs.push_back(Task::spawn(last));
+            self.begin();
         }
+        self.attempt.spare.blocks.give(std::mem::take(&mut self.block));
         while !self.jobs.is_empty() {
             self.take_job().await?;
         }
@@ -209,13 +201,9 @@ impl Writer {
     }
 }
 
-/// Makes and begins to write the chunk of the last records. Its hashes are made at the same time: nothing else is left to be
-/// done.
-async fn put_last(
-    attempt: Arc<Attempt>,
-    block: Arc<Vec<Record>>,
-    shape: Shape,
-) -> Result<(Child, Task<bool>)> {
+/// Makes the chunk of some records, and begins to write it. Its hashes are made at the same time: a small backup has no more
+/// than that to do.
+async fn put(attempt: Arc<Attempt>, block: Arc<Vec<Record>>, shape: Shape) -> Result<(Child, Task<bool>)> {
     let hashed = Arc::clone(&block);
     let digest = blocking(move || Ok(digest_of(&hashed)));
     let (spare, compressed) = (Arc::clone(&attempt.spare), Arc::clone(&block));
