@@ -5,7 +5,7 @@
 //! message costs both sides is most of what a small read costs, so that many callers read faster than each by itself.
 //!
 //! Reads that went together are no worse off than alone: if anything is wrong with their message, each is sent again by
-//! itself and gets its own error.
+//! itself and gets its own error. None waits for the caller of another.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) struct Gathering(Mutex<State>);
 struct State {
     /// All reads, those that wait among them.
     inside: usize,
-    /// Those that the first of them will send.
+    /// Those that the first of them has sent.
     waiting: Vec<Waiting>,
 }
 
@@ -50,45 +50,30 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// A read's place among those that go together.
-struct Place<'a> {
-    /// Set where it is this one that sends them.
-    lead: Option<Lead<'a>>,
-    found: Receiver<Option<Entry>>,
-}
-
-/// The duty to send those that wait. If its caller gives up before, they go by themselves.
-struct Lead<'a>(Option<&'a Gathering>);
-
-impl Lead<'_> {
-    fn take(mut self) -> Vec<Waiting> {
-        self.0.take().map(Gathering::take).unwrap_or_default()
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        drop(self.0.map(Gathering::take));
-    }
+/// What a read does that was let in.
+enum Turn {
+    Alone,
+    /// It goes with those that come now, and has them sent.
+    First(Receiver<Option<Entry>>),
+    Behind(Receiver<Option<Entry>>),
 }
 
 impl Gathering {
-    /// Lets a read in. It has no place among others where it is to be sent by itself.
-    fn enter(&self, shard: usize, key: &Key) -> (Inside<'_>, Option<Place<'_>>) {
+    fn enter(&self, shard: usize, key: &Key) -> (Inside<'_>, Turn) {
         let mut state = self.0.lock();
         state.inside += 1;
         let inside = Inside(self);
         if state.inside == 1 || state.waiting.len() >= MOST {
-            return (inside, None);
+            return (inside, Turn::Alone);
         }
-        let lead = state.waiting.is_empty().then(|| Lead(Some(self)));
-        let (sender, found) = channel();
-        state.waiting.push(Waiting {
-            shard,
-            key: key.clone(),
-            found: sender,
-        });
-        (inside, Some(Place { lead, found }))
+        let is_first = state.waiting.is_empty();
+        let (found, answer) = channel();
+        let key = key.clone();
+        state.waiting.push(Waiting { shard, key, found });
+        match is_first {
+            true => (inside, Turn::First(answer)),
+            false => (inside, Turn::Behind(answer)),
+        }
     }
 
     fn take(&self) -> Vec<Waiting> {
@@ -98,16 +83,31 @@ impl Gathering {
 
 impl Inner {
     /// The entry under `key`, read together with others where there are any.
-    pub(crate) async fn live_one(&self, key: &Key) -> Result<Option<Entry>> {
+    pub(crate) async fn live_one(self: &Arc<Self>, key: &Key) -> Result<Option<Entry>> {
         let shard = self.shard_of_key(key);
         let slot = self.shards[shard].slot;
         let link = self.net.link(slot);
-        let (_inside, mut place) = link.gathering.enter(shard, key);
+        let (_inside, turn) = link.gathering.enter(shard, key);
+        let mut answer = match turn {
+            Turn::Alone => None,
+            Turn::First(answer) => {
+                // In a task of its own: a caller may hold its read for long without asking for it.
+                let (inner, link) = (Arc::clone(self), Arc::clone(&link));
+                self.runtime.spawn(async move {
+                    // The others of this turn come now.
+                    yield_now().await;
+                    inner.send(link.gathering.take(), &link).await;
+                });
+                Some(answer)
+            }
+            Turn::Behind(answer) => Some(answer),
+        };
         let attempt = || {
-            let place = place.take();
-            let link = &link;
+            let answer = answer.take();
             async move {
-                if let Some(entry) = self.together(place, link).await {
+                if let Some(answer) = answer
+                    && let Ok(entry) = answer.await
+                {
                     return Ok(entry);
                 }
                 let answer = self.net.call(slot, &self.records_under(shard, [key])).await?;
@@ -116,20 +116,6 @@ impl Inner {
             }
         };
         self.retry.run(Repeat::Read, attempt).await
-    }
-
-    /// What a read found that went with others; nothing if it has to be sent by itself.
-    async fn together(&self, place: Option<Place<'_>>, link: &Arc<Link>) -> Option<Option<Entry>> {
-        let Place { lead, found } = place?;
-        if let Some(lead) = lead {
-            // The others of this turn come now.
-            yield_now().await;
-            let reads = lead.take();
-            if reads.len() > 1 {
-                self.send(reads, link).await;
-            }
-        }
-        found.await.ok()
     }
 
     /// Sends reads in one message, and hands out what was found. Those that something is wrong with get no answer.

@@ -70,7 +70,11 @@ impl Read for RedisBackend {
             return Reply::fail(error);
         }
         Reply::pending(async move {
-            let entry = inner.live_one(key).await.map_err(|error| error.during("get"))?;
+            let entry = self
+                .inner
+                .live_one(key)
+                .await
+                .map_err(|error| error.during("get"))?;
             let entry = inner.visible(entry);
             let counter = match entry {
                 Some(_) => &inner.counters.hits,

@@ -4,11 +4,12 @@
 mod common;
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use common::{key, open, server};
-use stead_core::{BackendExt, Entry, ErrorKind, Key, Partition, Read, Result};
+use stead_core::{BackendExt, Entry, ErrorKind, Key, Partition, Read, Reply, Result};
 use stead_redis::RedisBackend;
 use stead_servers::{Faulty, RedisCluster, RedisServer, Way};
 use tokio::task::JoinSet;
@@ -99,31 +100,47 @@ async fn reads_of_many_shards_share_messages() {
     assert!(found.iter().all(|found| found.as_ref().unwrap().is_some()));
 }
 
+/// Begins five reads: the first is sent at once, the second has the others sent.
+async fn begun<'a>(
+    store: &'a RedisBackend,
+    keys: &'a [Key],
+) -> Vec<Option<Pin<Box<Reply<'a, Option<Entry>>>>>> {
+    let mut replies: Vec<_> = keys[..5]
+        .iter()
+        .map(|key| Some(Box::pin(store.get(key))))
+        .collect();
+    poll_fn(|cx| {
+        for reply in replies.iter_mut().flatten() {
+            assert!(reply.as_mut().poll(cx).is_pending());
+        }
+        Poll::Ready(())
+    })
+    .await;
+    replies
+}
+
 #[tokio::test]
-async fn reads_that_wait_for_one_that_is_given_up_go_by_themselves() {
+async fn reads_wait_for_none_that_is_given_up_or_not_asked_for() {
     let server = server();
     let store = open(&server.url()).await;
     let keys = keys();
     fill(&store, &keys).await;
-    for given_up in 1..4 {
-        let mut replies: Vec<_> = keys[..5]
-            .iter()
-            .map(|key| Some(Box::pin(store.get(key))))
-            .collect();
-        // The first is sent at once, the second leads the others.
-        poll_fn(|cx| {
-            for reply in replies.iter_mut().flatten() {
-                assert!(reply.as_mut().poll(cx).is_pending());
-            }
-            Poll::Ready(())
-        })
-        .await;
-        replies[given_up] = None;
+    for other in 0..5 {
+        let mut replies = begun(&store, &keys).await;
+        drop(replies[other].take());
         for (reply, key) in replies.into_iter().zip(&keys) {
             if let Some(reply) = reply {
                 assert_eq!(reply.await.unwrap().unwrap().value(), key.as_bytes());
             }
         }
+        let mut replies = begun(&store, &keys).await;
+        let held = replies[other].take().unwrap();
+        for (reply, key) in replies.into_iter().zip(&keys) {
+            if let Some(reply) = reply {
+                assert_eq!(reply.await.unwrap().unwrap().value(), key.as_bytes());
+            }
+        }
+        assert_eq!(held.await.unwrap().unwrap().value(), keys[other].as_bytes());
     }
 }
 
