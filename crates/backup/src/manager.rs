@@ -104,8 +104,8 @@ pub type Observer = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// Makes backups of a store into a repository, while the store is written to.
 ///
 /// Runs on a tokio runtime, of whatever kind: chunks are hashed, compressed and written on its blocking threads, several at
-/// a time. Some of the memory for that, about 10 MiB with small values, is kept for the next backup until the manager and its
-/// clones are gone: what is fresh from the operating system takes an increment longer than to fill it.
+/// a time. Some of the memory for that is kept for the next backup until the manager and its clones are gone, about 10 MiB with
+/// small values and 64 at the most: what is fresh from the operating system takes an increment longer than to fill it.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -58,6 +58,25 @@ enum Turn {
     Behind(Receiver<Option<Entry>>),
 }
 
+/// The duty to send those that wait. Where the runtime ends before, they go by themselves.
+struct Lead(Option<Arc<Link>>);
+
+impl Lead {
+    fn take(mut self) -> Option<(Arc<Link>, Vec<Waiting>)> {
+        let link = self.0.take()?;
+        let reads = link.gathering.take();
+        Some((link, reads))
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if let Some(link) = &self.0 {
+            drop(link.gathering.take());
+        }
+    }
+}
+
 impl Gathering {
     fn enter(&self, shard: usize, key: &Key) -> (Inside<'_>, Turn) {
         let mut state = self.0.lock();
@@ -92,11 +111,13 @@ impl Inner {
             Turn::Alone => None,
             Turn::First(answer) => {
                 // In a task of its own: a caller may hold its read for long without asking for it.
-                let (inner, link) = (Arc::clone(self), Arc::clone(&link));
+                let (inner, lead) = (Arc::clone(self), Lead(Some(Arc::clone(&link))));
                 self.runtime.spawn(async move {
                     // The others of this turn come now.
                     yield_now().await;
-                    inner.send(link.gathering.take(), &link).await;
+                    if let Some((link, reads)) = lead.take() {
+                        inner.send(reads, &link).await;
+                    }
                 });
                 Some(answer)
             }

@@ -189,3 +189,21 @@ async fn each_of_the_reads_that_went_together_gets_its_error() {
         assert_eq!(found.unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }
+
+#[test]
+fn reads_end_where_the_runtime_of_their_store_has() {
+    let server = server();
+    let its_own = tokio::runtime::Runtime::new().unwrap();
+    let keys = keys();
+    let store = its_own.block_on(async {
+        let mut options = common::options(&server.url());
+        options.network.retry_deadline = std::time::Duration::from_millis(100);
+        let store = stead_redis::open(options).await.unwrap();
+        fill(&store, &keys).await;
+        store
+    });
+    its_own.shutdown_background();
+    let another = tokio::runtime::Runtime::new().unwrap();
+    let found = another.block_on(read_all(&store, &keys[..2]));
+    assert!(found.iter().all(Result::is_err));
+}
