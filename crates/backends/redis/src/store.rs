@@ -19,7 +19,8 @@ use crate::{check, open, partitions, sweep};
 /// A store on a Redis server or on a Redis Cluster.
 ///
 /// Opened by [`open`](crate::open). Each read, write or page is one script or command, and one round trip; all share one
-/// connection to each server. Reads of single keys that come at the same time go together, in one message. What fails is repeated as far as that is safe, until
+/// connection to each server. Reads of single keys that come at the same time go together, in one message. What fails is
+/// repeated as far as that is safe, until
 /// [`NetworkOptions::retry_deadline`](stead_network::NetworkOptions::retry_deadline):
 ///
 /// - reads, and writes with a request id, always;
