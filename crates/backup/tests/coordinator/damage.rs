@@ -9,6 +9,7 @@ use stead_backup::{
     VerifyOptions,
 };
 use stead_core::{Error, ErrorKind};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::support::memory;
@@ -207,7 +208,16 @@ async fn a_trial_that_cannot_be_made_is_no_damage() {
 #[tokio::test(start_paused = true)]
 async fn what_passed_is_noted_once_nobody_else_writes() {
     let world = World::new().await;
-    let coordinator = world.start(hourly());
+    let (locked, target) = (Arc::new(Notify::new()), world.bench.empty());
+    let (begins, mut options) = (Arc::clone(&locked), hourly());
+    options.trials = Some(TrialOptions::default().with_store(move || {
+        let (begins, target) = (Arc::clone(&begins), Arc::clone(&target));
+        async move {
+            begins.notified().await;
+            Ok(TrialStore::new(target))
+        }
+    }));
+    let coordinator = world.start(options);
     // The trial begins when the checkpoint is there; it does not need the lock, and its note does.
     let path = world.bench.path().join("FORMAT");
     while world.backups().await.is_empty() {
@@ -217,6 +227,7 @@ async fn what_passed_is_noted_once_nobody_else_writes() {
     while lock.try_lock().is_err() {
         tokio::task::yield_now().await;
     }
+    locked.notify_one();
     until(&coordinator, |stats| stats.trials_passed == 1).await;
     assert!(!world.backups().await[0].verified);
     lock.unlock().unwrap();
