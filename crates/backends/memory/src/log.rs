@@ -145,7 +145,8 @@ impl ChangeLog {
         }
         let first = self.sets.partition_point(|set| set.revision <= after);
         let last = self.sets.len().min(first.saturating_add(limit));
-        let sets: Vec<ChangeSet> = (first..last).map(|index| self.set(index)).collect();
+        let mut block = None;
+        let sets: Vec<ChangeSet> = (first..last).map(|index| self.set(index, &mut block)).collect();
         let up_to = if last == self.sets.len() {
             self.newest
         } else {
@@ -154,18 +155,20 @@ impl ChangeLog {
         LogRead::Sets { sets, up_to }
     }
 
-    fn set(&self, index: usize) -> ChangeSet {
+    /// A change set. `block` is where the one before was found, and becomes that of this one: most follow each other in one.
+    fn set<'a>(&'a self, index: usize, block: &mut Option<&'a Block>) -> ChangeSet {
         let begin = index
             .checked_sub(1)
             .map_or(self.oldest, |before| self.sets[before].end);
         let Set { revision, end } = self.sets[index];
-        let block = match self.full.partition_point(|block| block.end() < end) {
-            behind if behind == self.full.len() => &self.current,
-            within => &self.full[within],
+        let block = match block {
+            Some(block) if end <= block.end() => block,
+            _ => block.insert(self.block_of(end)),
         };
         let place = |place: u64| usize::try_from(place - block.start).expect("it lies in memory");
         let mut rest = &block.bytes[place(begin)..place(end)];
-        let mut changes = Vec::new();
+        // Most have one, for which a vector that grows has room for four.
+        let mut changes = Vec::with_capacity(1);
         while let Some(([kind, low, high], behind)) = rest.split_first_chunk::<HEAD>() {
             let (key, behind) = behind.split_at(usize::from(u16::from_le_bytes([*low, *high])));
             changes.push(Change {
@@ -175,6 +178,14 @@ impl ChangeLog {
             rest = behind;
         }
         ChangeSet { revision, changes }
+    }
+
+    /// The block of the set that ends there.
+    fn block_of(&self, end: u64) -> &Block {
+        match self.full.partition_point(|block| block.end() < end) {
+            behind if behind == self.full.len() => &self.current,
+            within => &self.full[within],
+        }
     }
 
     pub(crate) fn floor(&self) -> Revision {

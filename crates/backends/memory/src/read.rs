@@ -10,6 +10,7 @@ use stead_core::{
 };
 
 use crate::commit::is_past;
+use crate::shards::TOGETHER;
 use crate::store::Inner;
 use crate::tree::Tree;
 
@@ -27,12 +28,25 @@ pub(crate) struct MemorySnapshot {
 
 impl MemorySnapshot {
     fn find(&self, key: &Key) -> Option<Entry> {
-        let key = key.as_bytes();
-        // Whatever changes an entry raises its revision: the live one is that of the snapshot if it is not newer. The hash
-        // index finds it in fewer places of memory than the ordered one.
-        let live = self.store.shards.get(key);
+        self.visible(key, self.store.shards.get(key.as_bytes()))
+    }
+
+    fn find_all(&self, keys: &[Key]) -> Vec<Option<Entry>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(TOGETHER) {
+            let live = self.store.shards.get_all(keys.iter().map(Key::as_bytes));
+            found.extend(keys.iter().zip(live).map(|(key, live)| self.visible(key, live)));
+        }
+        found
+    }
+
+    /// What the snapshot has under a key, whose entry in the live store is `live`.
+    ///
+    /// Whatever changes an entry raises its revision: the live one is that of the snapshot if it is not newer. The hash index
+    /// finds it in fewer places of memory than the ordered one.
+    fn visible(&self, key: &Key, live: Option<Entry>) -> Option<Entry> {
         let unchanged = live.filter(|entry| entry.revision() <= self.view.revision);
-        let entry = unchanged.or_else(|| self.view.tree.get(key).cloned())?;
+        let entry = unchanged.or_else(|| self.view.tree.get(key.as_bytes()).cloned())?;
         self.store.is_visible(&entry).then_some(entry)
     }
 }
@@ -52,7 +66,7 @@ impl Read for MemorySnapshot {
         if let Err(error) = admit_keys(&self.store.capabilities, keys) {
             return Reply::fail(error.during("get_many"));
         }
-        Reply::ready(keys.iter().map(|key| self.find(key)).collect())
+        Reply::ready(self.find_all(keys))
     }
 
     fn scan<'a>(&'a self, scan: &Scan) -> Result<Box<dyn Cursor + 'a>> {

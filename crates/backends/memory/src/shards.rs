@@ -13,6 +13,10 @@ use crate::words::{same, word_of};
 /// The most shards: the bits of [`ShardSet`].
 const MAX_SHARDS: usize = 64;
 
+/// So many keys are looked up together without memory of their own. Who has many more looks up so many at a time: writers
+/// wait meanwhile.
+pub(crate) const TOGETHER: usize = 32;
+
 pub(crate) struct Shards {
     hasher: foldhash::quality::RandomState,
     /// Four for each core, so that threads seldom meet, and no more: every shard's lock is another line to keep in the
@@ -97,17 +101,28 @@ impl Shards {
 
     /// The entries under `keys` at one instant.
     pub(crate) fn get_all<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Entry>> {
-        let places: SmallVec<[(&[u8], Place); 16]> = keys.map(|key| (key, self.place(key))).collect();
+        let places: SmallVec<[(&[u8], Place); TOGETHER]> = keys.map(|key| (key, self.place(key))).collect();
         let set = places
             .iter()
             .fold(ShardSet::default(), |set, (_, place)| set.with(*place));
         let guards: SmallVec<[_; 8]> = set.iter().map(|shard| self.shards[shard].table.read()).collect();
-        let find = |(key, place): &(&[u8], Place)| {
-            guards[set.rank(*place)]
-                .find(place.hash, |entry| entry.prefix() == *key)
-                .cloned()
-        };
-        places.iter().map(find).collect()
+        let table = |place: &Place| &guards[set.rank(*place)];
+        // Most of the time goes into waiting for memory. A processor waits for many places at once as long as little is done
+        // between them: so first for the slots, whichever entries are in them, then for their keys, and last for their
+        // counters of references, as it does not read ahead behind an atomic operation.
+        let slots: SmallVec<[Option<&Entry>; TOGETHER]> = places
+            .iter()
+            .map(|(_, place)| table(place).find(place.hash, |_| true))
+            .collect();
+        let places = slots.into_iter().zip(&places);
+        let found: SmallVec<[Option<&Entry>; TOGETHER]> = places
+            .map(|(slot, (key, place))| match slot {
+                Some(entry) if entry.prefix() == *key => slot,
+                Some(_) => table(place).find(place.hash, |entry| entry.prefix() == *key),
+                None => None,
+            })
+            .collect();
+        found.into_iter().map(Option::<&Entry>::cloned).collect()
     }
 
     /// Locks all shards of `set` for writing. Always in ascending order, as `get_all` does for reading, so nobody waits

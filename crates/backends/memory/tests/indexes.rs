@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_executor::block_on;
 use stead_core::kit::Walk;
 use stead_core::{
-    Backend, BackendExt as _, ErrorKind, Expiry, Key, KeyRange, ManualClock, Partition, Read as _, Revision,
+    Backend, BackendExt as _, ErrorKind, Expiry, Key, KeyRange, ManualClock, Partition, Read, Revision,
     Timestamp, WatchEvent, WatchSpec, WriteBatch,
 };
 use stead_memory::{MemoryBackend, MemoryOptions};
@@ -157,4 +157,44 @@ fn what_comes_in_the_order_of_keys_has_its_deadlines_and_its_limits() {
     commit(&store, puts(8..10));
     block_on(store.check(&|_| ())).unwrap();
     assert_eq!(block_on(store.stats()).unwrap().revision, Revision::new(2));
+}
+
+fn first_difference<T: PartialEq>(some: &[T], others: &[T]) -> Option<usize> {
+    assert_eq!(some.len(), others.len());
+    some.iter().zip(others).position(|(one, other)| one != other)
+}
+
+/// Many keys at a time are looked up otherwise than one: whatever happens to the live store, a snapshot answers the same.
+#[test]
+fn many_keys_at_a_time_are_what_each_is_by_itself() {
+    let store = MemoryBackend::default();
+    let _ = commit(&store, puts((0..20_000).filter(|index| index % 3 > 0)));
+    let view = block_on(store.snapshot()).unwrap();
+    let keys: Vec<Key> = (0..20_001).map(key).collect();
+    let together = |from: &dyn Read| {
+        let found = keys
+            .chunks(1_000)
+            .map(|keys| block_on(from.get_many(keys)).unwrap());
+        let found = found
+            .flatten()
+            .map(|entry| entry.map(|entry| entry.value().to_vec()));
+        found.collect::<Vec<_>>()
+    };
+    let wanted: Vec<_> = (0..20_001)
+        .map(|index| (index % 3 > 0 && index < 20_000).then(|| format!("{index}").into_bytes()))
+        .collect();
+    assert_eq!(first_difference(&together(&store), &wanted), None);
+    let changes = (0..20_000).step_by(5).fold(WriteBatch::new(), |batch, index| {
+        if index % 2 == 0 {
+            batch.delete(key(index))
+        } else {
+            batch.put(key(index), "changed")
+        }
+    });
+    let _ = commit(&store, changes);
+    assert_eq!(first_difference(&together(&*view), &wanted), None);
+    let alone = keys.iter().map(|key| block_on(store.get(key)).unwrap());
+    let alone = alone.map(|entry| entry.map(|entry| entry.value().to_vec()));
+    let alone: Vec<_> = alone.collect();
+    assert_eq!(first_difference(&together(&store), &alone), None);
 }
