@@ -25,7 +25,8 @@ use crate::partitions::{self, Listing, Reached};
 use crate::records::{Record, Shape};
 use crate::task::Task;
 use crate::writer::Writer;
-use changes::{Change, Changes};
+pub(crate) use changes::Change;
+use changes::Changes;
 
 /// Changed keys are kept in memory up to this weight in bytes. What is more is found when the log is read again.
 pub(crate) const MOST_CHANGED_BYTES: usize = 48 << 20;
@@ -159,7 +160,8 @@ impl Increment<'_> {
         }
         let mut rest = (from < to).then(|| range.clone());
         while let Some(range) = rest {
-            let mut changes = Changes::new(self.manager.most_changed_bytes);
+            let buffer = self.manager.spare.changes.take();
+            let mut changes = Changes::new(buffer, self.manager.most_changed_bytes);
             if let Err(reason) = self.read_log(&mut changes, &range, from, to).await? {
                 return Ok(Err(reason));
             }
@@ -205,10 +207,10 @@ impl Increment<'_> {
     }
 
     /// Writes what the snapshot holds under the keys that changed.
-    async fn read_entries(&mut self, changed: Vec<(Key, Change)>) -> Result<()> {
+    async fn read_entries(&mut self, mut all: Vec<(Key, Change)>) -> Result<()> {
         let most = self.manager.store.capabilities().limits.batch_operations;
-        let (mut unread, mut widest) = (changed.len(), LEAST_WIDTH);
-        let mut changed = changed.into_iter();
+        let (mut unread, mut widest) = (all.len(), LEAST_WIDTH);
+        let mut changed = all.drain(..);
         let mut reads = VecDeque::new();
         let mut at_a_time = FIRST_READ;
         while unread > 0 {
@@ -224,6 +226,8 @@ impl Increment<'_> {
             self.count(records.len(), unread);
             self.writer.push(records.into_iter().map(Ok)).await?;
         }
+        drop(changed);
+        self.manager.spare.changes.give_buffer(all);
         Ok(())
     }
 

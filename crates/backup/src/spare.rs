@@ -26,17 +26,22 @@ impl<T> Spare<T> {
     /// Keeps so many of them at most, and gives the others' memory back.
     pub(crate) fn keep(&self, most: usize) {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.truncate(most);
+        let others = spare.len().saturating_sub(most);
+        spare.drain(..others);
     }
 }
 
 impl<T> Spare<Vec<T>> {
-    /// Gives back a buffer, empty.
+    /// Gives back a buffer, empty. The longest are taken first, and kept: a short one would have to grow.
     pub(crate) fn give_buffer(&self, mut buffer: Vec<T>) {
         buffer.clear();
-        if buffer.capacity() * size_of::<T>() <= KEPT_BYTES {
-            self.give(buffer);
+        let capacity = buffer.capacity();
+        if capacity == 0 || capacity * size_of::<T>() > KEPT_BYTES {
+            return;
         }
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = spare.partition_point(|other| other.capacity() < capacity);
+        spare.insert(place, buffer);
     }
 }
 
@@ -62,7 +67,18 @@ mod tests {
         spare.keep(2);
         assert_eq!(
             [spare.take(), spare.take(), spare.take()],
-            [vec![2], vec![1], vec![]]
+            [vec![3], vec![2], vec![]]
         );
+    }
+
+    #[test]
+    fn the_longest_buffers_are_kept_and_taken_first() {
+        let spare = Spare::<Vec<u64>>::default();
+        for capacity in [10, 1000, 0, 100] {
+            spare.give_buffer(Vec::with_capacity(capacity));
+        }
+        spare.keep(2);
+        let taken = [spare.take(), spare.take(), spare.take()].map(|buffer| buffer.capacity());
+        assert_eq!(taken, [1000, 100, 0]);
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stead_core::{Error, Result};
+use stead_core::{Error, Key, Result};
 
 use crate::attempt::Attempt;
 use crate::chunk::{Chunk, ChunkRef, Compressor, Kind};
 use crate::hash::Hash;
+use crate::increment::Change;
 use crate::index::{Builder, Child};
 use crate::manifest::{BackupCounts, Root};
 use crate::records::{self, Cutter, LeafHash, Payload, Record, Shape};
@@ -30,6 +31,8 @@ struct Tools {
 pub(crate) struct SpareParts {
     tools: Spare<Tools>,
     blocks: Spare<Vec<Record>>,
+    /// Keys that changed.
+    pub(crate) changes: Spare<Vec<(Key, Change)>>,
     /// What chunks were written from.
     pub(crate) written: Spare<Vec<u8>>,
 }
@@ -42,6 +45,7 @@ impl SpareParts {
     pub(crate) fn rest(&self) {
         self.tools.keep(KEPT);
         self.blocks.keep(KEPT);
+        self.changes.keep(1);
         self.written.keep(KEPT);
     }
 }
@@ -107,13 +111,13 @@ impl Writer {
             }
             self.take_write().await?;
         }
-        self.begin();
+        let block = std::mem::replace(&mut self.block, self.attempt.spare.blocks.take());
+        self.make(block);
         Ok(())
     }
 
-    /// Begins to make the chunk of the block.
-    fn begin(&mut self) {
-        let block = std::mem::replace(&mut self.block, self.attempt.spare.blocks.take());
+    /// Begins to make the chunk of a block.
+    fn make(&mut self, block: Vec<Record>) {
         let making = put(Arc::clone(&self.attempt), Arc::new(block), self.shape);
         self.jobs.push_back(Task::spawn(making));
     }
@@ -184,9 +188,13 @@ impl Writer {
     /// Waits until all is written; [`Attempt::sync`] makes it durable. The top of the tree, and what was counted.
     pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
         if !self.block.is_empty() {
-            self.begin();
+            let block = std::mem::take(&mut self.block);
+            self.make(block);
         }
-        self.attempt.spare.blocks.give(std::mem::take(&mut self.block));
+        self.attempt
+            .spare
+            .blocks
+            .give_buffer(std::mem::take(&mut self.block));
         while !self.jobs.is_empty() {
             self.take_job().await?;
         }

@@ -11,7 +11,7 @@ const FIRST_CHANGES: usize = 16 << 10;
 
 /// What the log of changes says of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(crate) struct Change {
     pub(super) first: Revision,
     last: Revision,
     kind: ChangeKind,
@@ -49,9 +49,10 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn new(most_bytes: usize) -> Self {
+    /// None yet, in the memory of `buffer`.
+    pub(super) fn new(buffer: Vec<(Key, Change)>, most_bytes: usize) -> Self {
         Changes {
-            keys: Vec::new(),
+            keys: buffer,
             order_at: FIRST_CHANGES,
             bytes: 0,
             most_bytes,
@@ -83,8 +84,10 @@ impl Changes {
 
     /// Puts the keys in order, each once.
     fn order(&mut self) {
-        // Changes of a key stay in the order in which they came.
-        self.keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // Sorting takes memory, also of what is in order. Changes of a key stay in the order in which they came.
+        if !self.keys.is_sorted_by(|(one, _), (other, _)| one <= other) {
+            self.keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
         let bytes = &mut self.bytes;
         self.keys.dedup_by(|(key, later), (known, change)| {
             let same = key == known;
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_first_keys_are_kept_with_all_that_happened_to_them() {
-        let mut changes = Changes::new(4 * weight(&key(0)));
+        let mut changes = Changes::new(Vec::new(), 4 * weight(&key(0)));
         for (revision, number) in [5_u64, 0, 21, 14, 7, 0, 28, 5, 7].into_iter().enumerate() {
             changes.add(key(number), ChangeKind::Put, Revision::new(revision as u64 + 1));
         }
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_behind_a_key_that_found_no_room() {
         let long = Key::new(&Partition::new("p0").unwrap(), "k0010 is a long one").unwrap();
-        let mut changes = Changes::new(4 * weight(&key(0)));
+        let mut changes = Changes::new(Vec::new(), 4 * weight(&key(0)));
         for key in [key(0), key(7), long.clone(), key(14), key(14)] {
             changes.add(key, ChangeKind::Put, Revision::new(1));
         }
@@ -172,7 +175,7 @@ mod tests {
 
     #[test]
     fn keys_that_change_time_and_again_take_no_more_room() {
-        let mut changes = Changes::new(usize::MAX);
+        let mut changes = Changes::new(Vec::new(), usize::MAX);
         for revision in 1..=5 * FIRST_CHANGES as u64 {
             changes.add(key(revision % 10), ChangeKind::Put, Revision::new(revision));
             assert!(changes.keys.len() <= FIRST_CHANGES);
@@ -186,7 +189,7 @@ mod tests {
             numbers in prop::collection::vec((0..60_u64, any::<bool>()), 0..400),
             room in 1..80_usize,
         ) {
-            let mut changes = Changes::new(room * weight(&key(0)));
+            let mut changes = Changes::new(Vec::new(), room * weight(&key(0)));
             let mut wanted: BTreeMap<Key, Change> = BTreeMap::new();
             for (index, (number, deleted)) in numbers.into_iter().enumerate() {
                 let kind = if deleted { ChangeKind::Delete } else { ChangeKind::Put };
