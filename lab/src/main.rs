@@ -37,11 +37,15 @@ enum Section {
     Syscalls(syscalls::Syscalls),
     Io(io::Io),
     Power(power::Power),
+    #[cfg(feature = "backup")]
+    Backups(power::backups::Backups),
     Planted(planted::Planted),
     Concurrency(concurrency::Concurrency),
     #[cfg(feature = "servers")]
     Servers(servers::Servers),
     Worker(worker::Worker),
+    #[cfg(feature = "backup")]
+    BackupWriter(power::backups::Writer),
     /// Name the engines that are compiled in
     Engines,
 }
@@ -52,6 +56,8 @@ fn main() -> Result<ExitCode> {
         Section::Syscalls(arguments) => syscalls::run(&arguments)?,
         Section::Io(arguments) => io::run(&arguments)?,
         Section::Power(arguments) => power::run(&arguments)?,
+        #[cfg(feature = "backup")]
+        Section::Backups(arguments) => power::backups::run(&arguments)?,
         Section::Planted(arguments) => {
             planted::run(&arguments)?;
             0
@@ -64,6 +70,11 @@ fn main() -> Result<ExitCode> {
         Section::Servers(arguments) => servers::run(&arguments)?,
         Section::Worker(arguments) => {
             worker::work(&arguments)?;
+            0
+        }
+        #[cfg(feature = "backup")]
+        Section::BackupWriter(arguments) => {
+            power::backups::write(&arguments)?;
             0
         }
         Section::Engines => {

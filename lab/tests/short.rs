@@ -1,5 +1,5 @@
-//! A short form of the sections that kill, let system calls fail and take the power, on every engine that is compiled in. The long
-//! form is `cargo xtask crash`.
+//! A short form of the sections that kill, let system calls fail and take the power, on every engine that is compiled in,
+//! and while backups are made. The long form is `cargo xtask crash`.
 //!
 //! What cannot be done here shows as ignored, with the reason in its name.
 
@@ -46,6 +46,12 @@ fn main() -> ExitCode {
         let power = Trial::test(format!("power::{engine}{shown}"), move || power(engine));
         trials.push(power.with_ignored_flag(strace.is_some()));
     }
+    #[cfg(feature = "backup")]
+    {
+        let shown = strace.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let trial = Trial::test(format!("backups{shown}"), backups);
+        trials.push(trial.with_ignored_flag(strace.is_some()));
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -65,11 +71,28 @@ fn power(engine: &str) -> Result<(), Failed> {
     }
 }
 
-/// Runs a section, which has to end well, and returns what it said.
+/// The loss of power while backups are made, and its control.
+#[cfg(feature = "backup")]
+fn backups() -> Result<(), Failed> {
+    let said = run(&["backups", "--images", "150"])?;
+    let failed = said
+        .lines()
+        .find_map(|line| line.strip_prefix("control backups: without syncs "));
+    match failed.filter(|failed| !failed.starts_with("0 ")) {
+        Some(_) if said.contains(" runs=150 ") => Ok(()),
+        _ => Err(Failed::from(said)),
+    }
+}
+
+/// Runs a section on an engine.
 fn lab(engine: &str, words: &[&str]) -> Result<String, Failed> {
+    run(&[words, &["--engine", engine]].concat())
+}
+
+/// Runs a section, which has to end well, and returns what it said.
+fn run(words: &[&str]) -> Result<String, Failed> {
     let output = Command::new(env!("CARGO_BIN_EXE_stead-lab"))
         .args(words)
-        .args(["--engine", engine])
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);

@@ -43,6 +43,7 @@ enum Section {
     Io,
     Concurrency,
     Planted,
+    Backups,
     Servers,
 }
 
@@ -50,13 +51,14 @@ enum Section {
 const SERVERS: [&str; 3] = ["redis", "redis-cluster", "postgres"];
 
 impl Section {
-    const ALL: [Section; 7] = [
+    const ALL: [Section; 8] = [
         Section::Kill,
         Section::Syscalls,
         Section::Power,
         Section::Io,
         Section::Concurrency,
         Section::Planted,
+        Section::Backups,
         Section::Servers,
     ];
 
@@ -68,13 +70,14 @@ impl Section {
             Section::Io => "io",
             Section::Concurrency => "concurrency",
             Section::Planted => "planted",
+            Section::Backups => "backups",
             Section::Servers => "servers",
         }
     }
 
     /// Whether it runs on one engine at a time.
     fn is_per_engine(self) -> bool {
-        !matches!(self, Section::Concurrency | Section::Planted)
+        !matches!(self, Section::Concurrency | Section::Planted | Section::Backups)
     }
 
     /// How much of it is done.
@@ -86,7 +89,8 @@ impl Section {
             (Section::Syscalls, true) => "--points 70",
             (Section::Power, false) if engine == "redb" => "--images 10000",
             (Section::Power, false) => "--images 2000",
-            (Section::Power, true) => "--images 200",
+            (Section::Power, true) | (Section::Backups, true) => "--images 200",
+            (Section::Backups, false) => "--images 5000",
             (Section::Io, false) => "",
             (Section::Io, true) => "--points 20",
             (Section::Concurrency | Section::Planted | Section::Servers, false) => "",

@@ -146,7 +146,8 @@ impl Campaign {
             recordings: 1,
             ..Tally::default()
         };
-        let points = Points::of(recording, self.rule, self.syncs);
+        let Recording { base, log, first, .. } = recording;
+        let points = Points::of(base, log, *first, self.rule, self.syncs);
         let mut images: Vec<Image> = numbers.map(|number| points.image(self.seed, number)).collect();
         images.sort_by_key(|image| image.position);
         let mut disk = Disk::new(self.rule, self.syncs, &recording.base);

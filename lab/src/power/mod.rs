@@ -7,7 +7,11 @@
 //!    names.
 //! 3. [`disk`]: what was synced is there. Of the rest, [writes and lengths](mod@file) and [names] may be there or not.
 //! 4. [`campaign`]: each such image is opened and compared with what was acknowledged by then.
+//!
+//! [`backups`] does the same with a repository of backups in a directory.
 
+#[cfg(feature = "backup")]
+pub(crate) mod backups;
 mod campaign;
 mod content;
 mod dice;

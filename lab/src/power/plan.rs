@@ -2,9 +2,8 @@
 
 use super::dice::Dice;
 use super::disk::{Disk, Syncs};
-use super::log::Op;
+use super::log::{Log, Op};
 use super::names::NamesRule;
-use super::recording::Recording;
 use super::tree::Tree;
 use super::variant::Variant;
 
@@ -44,20 +43,21 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    pub(crate) fn of(recording: &Recording, rule: NamesRule, syncs: Syncs) -> Self {
-        let ops = &recording.log.ops;
+    /// Those of `log` from position `first` on, on a disk that held `base` at its beginning.
+    pub(crate) fn of(base: &Tree, log: &Log, first: usize, rule: NamesRule, syncs: Syncs) -> Self {
+        let ops = &log.ops;
         let mut points = Points {
-            first: recording.first,
+            first,
             last: ops.len(),
             syncs: Vec::new(),
             names: Vec::new(),
             acknowledgements: Vec::new(),
             unsafe_names: Vec::new(),
         };
-        let mut disk = Disk::new(rule, syncs, &recording.base);
+        let mut disk = Disk::new(rule, syncs, base);
         for position in 1..=ops.len() {
             disk.play(ops, position);
-            if position < recording.first {
+            if position < first {
                 continue;
             }
             match &ops[position - 1] {

@@ -54,17 +54,22 @@ impl Traced {
                 anyhow::bail!("a store without a fault was {word} {rest}: {}", ended.stderr);
             }
         }
-        let mut replay = Replay::new(&root, base);
-        for line in BufReader::new(File::open(&lines)?).lines() {
-            replay.line(&line?)?;
-        }
-        Ok(replay.into_log())
+        followed(&lines, &root, base)
     }
+}
+
+/// What the tracer wrote to `lines` of a process that worked in `root`, where `base` was.
+pub(super) fn followed(lines: &Path, root: &Path, base: &Tree) -> Result<Log> {
+    let mut replay = Replay::new(root, base);
+    for line in BufReader::new(File::open(lines)?).lines() {
+        replay.line(&line?)?;
+    }
+    Ok(replay.into_log())
 }
 
 /// The tracer and its arguments. Nothing is left out but what is known to be harmless, so that a call which nobody
 /// thought of is met and refused. Of what is read only the number of bytes matters.
-fn strace(lines: &Path) -> Vec<OsString> {
+pub(super) fn strace(lines: &Path) -> Vec<OsString> {
     let harmless: Vec<String> = HARMLESS.iter().map(|call| format!("?{call}")).collect();
     let mut words: Vec<OsString> = [
         "strace",
@@ -85,7 +90,7 @@ fn strace(lines: &Path) -> Vec<OsString> {
     words
 }
 
-fn temporary() -> Result<TempDir> {
+pub(super) fn temporary() -> Result<TempDir> {
     let made = tempfile::Builder::new().prefix("stead-lab-power-").tempdir();
     made.context("cannot make a temporary directory")
 }
