@@ -159,7 +159,7 @@ impl Repository {
     ) -> Result<RestoreReport> {
         let restored = async {
             let log = Log::read(self).await?;
-            Box::pin(self.restore_from(&log, target, None, options, clock)).await
+            Box::pin(self.restore_from(&log, target, &mut None, options, clock)).await
         };
         restored.await.map_err(|error| error.during("restore"))
     }
@@ -190,22 +190,17 @@ impl Repository {
         let live = staging.live();
         let restored = async {
             let log = Log::read(self).await?;
-            Box::pin(self.restore_from(&log, &live, Some(staging), options, clock)).await
+            Box::pin(self.restore_from(&log, &live, &mut Some(staging), options, clock)).await
         };
-        let restored = restored.await;
-        // It is closed already where it was switched.
-        let closed = live.close().await;
-        restored
-            .and_then(|report| closed.map(|()| report))
-            .map_err(|error| error.during("restore"))
+        closing(&*live, restored.await).await
     }
 
-    /// Restores what `log` says.
+    /// Restores what `log` says. `staging` is taken when it is needed: by then the backup was compared with its hashes.
     pub(crate) async fn restore_from(
         &self,
         log: &Log,
         target: &Arc<dyn Backend>,
-        staging: Option<Box<dyn Staging>>,
+        staging: &mut Option<Box<dyn Staging>>,
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
@@ -244,11 +239,18 @@ impl Repository {
             clock,
         };
         match (live, options.dry_run) {
-            (true, _) => restore.replace(newest.id, staging).await,
+            (true, _) => restore.replace(newest.id, staging.take()).await,
             (false, true) => restore.count(newest.id).await,
             (false, false) => restore.fill(newest.id, mark, unfinished.is_some()).await,
         }
     }
+}
+
+/// What came of a restore, once the live store is closed. Where another took its place, it was closed for that.
+pub(crate) async fn closing<T>(live: &dyn Backend, restored: Result<T>) -> Result<T> {
+    let closed = live.close().await;
+    let restored = restored.and_then(|report| closed.map(|()| report));
+    restored.map_err(|error| error.during("restore"))
 }
 
 /// A restore under way.

@@ -33,7 +33,7 @@ pub use config::Config;
 pub use open::open_state;
 pub use open::{check_url, open};
 #[cfg(feature = "backup")]
-pub use restore::restore;
+pub use restore::{restore, restore_latest};
 #[cfg(feature = "backup")]
 pub use stead_backup as backup;
 #[cfg(feature = "state")]

@@ -1,6 +1,6 @@
 //! Restoring a backup into the store at a URL.
 
-use stead_backup::{Repository, RestoreOptions, RestoreReport};
+use stead_backup::{LatestReport, Repository, RestoreOptions, RestoreReport};
 use stead_core::{Clock, Result};
 
 /// Restores a backup into the store at `url`, which is opened for it and closed again.
@@ -46,6 +46,30 @@ pub async fn restore(
     }
     let target = crate::open(url).await?;
     let restored = repository.restore(&target, options, clock).await;
+    let closed = target.close().await;
+    restored.and_then(|report| closed.map(|()| report))
+}
+
+/// Restores the newest backup that is whole into the store at `url`, which is opened for it and closed again.
+///
+/// As [`restore`](fn@restore), where the newest is damaged from the one before, and so on: see
+/// [`Repository::restore_latest`]. The report says which were passed over.
+///
+/// # Errors
+///
+/// As [`open`](crate::open) and [`Repository::restore_latest_staged`].
+pub async fn restore_latest(
+    url: &str,
+    repository: &Repository,
+    options: &RestoreOptions,
+    clock: &dyn Clock,
+) -> Result<LatestReport> {
+    #[cfg(any(feature = "redb", feature = "fjall", feature = "rocksdb", feature = "sled"))]
+    if let Some(staging) = beside::open(url, options).await? {
+        return repository.restore_latest_staged(staging, options, clock).await;
+    }
+    let target = crate::open(url).await?;
+    let restored = repository.restore_latest(&target, options, clock).await;
     let closed = target.close().await;
     restored.and_then(|report| closed.map(|()| report))
 }

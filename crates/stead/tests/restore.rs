@@ -376,3 +376,39 @@ async fn nobody_opens_a_store_that_is_being_restored() {
     assert_eq!(report.way, RestoreWay::Switch);
     assert!(content_of(&bench.url).await == bench.then);
 }
+
+/// What is restored is the newest that is whole, whichever way the store is restored.
+#[tokio::test(flavor = "multi_thread")]
+async fn older_backup_is_restored_where_the_newest_is_damaged() {
+    for (entries, way) in [(2000, RestoreWay::Batch), (ENOUGH, RestoreWay::Switch)] {
+        let bench = Bench::new("redb", entries).await;
+        let chunks = bench.dir.path().join("backups").join("chunks");
+        let older = files(&chunks);
+        let store = stead::open(&bench.url).await.unwrap();
+        let manager = BackupManager::new(bench.repository.clone(), Arc::clone(&store));
+        let newest = manager.create_backup(BackupType::Full).await.unwrap();
+        store.close().await.unwrap();
+        let damaged = files(&chunks).into_iter().find(|chunk| !older.contains(chunk));
+        std::fs::remove_file(damaged.unwrap()).unwrap();
+
+        let error = bench.restore(&replacing()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(content_of(&bench.url).await == bench.now);
+        let restored = stead::restore_latest(&bench.url, &bench.repository, &replacing(), &SystemClock).await;
+        let report = restored.unwrap();
+        let passed_over: Vec<_> = report.passed_over.iter().map(|one| one.backup).collect();
+        assert_eq!(passed_over, [newest]);
+        assert!(report.log_damage.is_none());
+        assert_eq!(report.restored.way, way);
+        assert!(content_of(&bench.url).await == bench.then);
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let below = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    below
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
+}

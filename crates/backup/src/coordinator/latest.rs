@@ -7,7 +7,7 @@ use stead_core::{Backend, Clock, Error, ErrorKind, Result, Timestamp};
 use crate::log::Log;
 use crate::manifest::BackupId;
 use crate::repository::Repository;
-use crate::restore::{RestoreOptions, RestorePoint, RestoreReport};
+use crate::restore::{RestoreOptions, RestorePoint, RestoreReport, Staging, closing};
 
 /// What [`Repository::restore_latest`] did.
 #[derive(Debug)]
@@ -20,6 +20,17 @@ pub struct LatestReport {
     /// What is wrong with the log of the repository. There may have been newer backups then, of which nothing is known any
     /// more, and what was restored may be one that was forgotten.
     pub log_damage: Option<Error>,
+}
+
+impl From<RestoreReport> for LatestReport {
+    /// Of a backup before which none was passed over.
+    fn from(restored: RestoreReport) -> Self {
+        LatestReport {
+            restored,
+            passed_over: Vec::new(),
+            log_damage: None,
+        }
+    }
 }
 
 /// A backup that was not restored.
@@ -57,26 +68,39 @@ impl Repository {
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<LatestReport> {
-        let at_most = match options.point {
-            RestorePoint::Latest => None,
-            RestorePoint::Time(time) => Some(time),
-            RestorePoint::Backup(_) | RestorePoint::Revision(_) => {
-                return Err(Error::invalid(
-                    "the newest whole backup was asked for, and a certain one named; restore that one instead",
-                ));
-            }
-        };
-        let found = Box::pin(self.newest_whole(at_most, target, options, clock)).await;
+        let found = Box::pin(self.newest_whole(target, &mut None, options, clock)).await;
         found.map_err(|error| error.during("restore"))
+    }
+
+    /// As [`restore_latest`](Repository::restore_latest), into the live store of `staging`, which is closed then: see
+    /// [`restore_staged`](Repository::restore_staged).
+    ///
+    /// # Errors
+    ///
+    /// As [`restore_latest`](Repository::restore_latest), and those of [`Staging`].
+    ///
+    /// # Cancellation
+    ///
+    /// As [`restore_staged`](Repository::restore_staged).
+    pub async fn restore_latest_staged(
+        &self,
+        staging: Box<dyn Staging>,
+        options: &RestoreOptions,
+        clock: &dyn Clock,
+    ) -> Result<LatestReport> {
+        let live = staging.live();
+        let found = Box::pin(self.newest_whole(&live, &mut Some(staging), options, clock)).await;
+        closing(&*live, found).await
     }
 
     async fn newest_whole(
         &self,
-        at_most: Option<Timestamp>,
         target: &Arc<dyn Backend>,
+        staging: &mut Option<Box<dyn Staging>>,
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<LatestReport> {
+        let at_most = newest_allowed(options.point)?;
         let (log, log_damage) = match Log::read(self).await {
             Ok(log) => (log, None),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -92,7 +116,7 @@ impl Repository {
             let backup = manifest.id;
             let mut one = options.clone();
             one.point = RestorePoint::Backup(backup);
-            match Box::pin(self.restore_from(&log, target, None, &one, clock)).await {
+            match Box::pin(self.restore_from(&log, target, staging, &one, clock)).await {
                 Ok(restored) => {
                     return Ok(LatestReport {
                         restored,
@@ -133,5 +157,16 @@ impl Repository {
             Err(other) => Err(other),
             Ok(()) => Err(error),
         }
+    }
+}
+
+/// The time that no backup is to be newer than, if there is one.
+fn newest_allowed(point: RestorePoint) -> Result<Option<Timestamp>> {
+    match point {
+        RestorePoint::Latest => Ok(None),
+        RestorePoint::Time(time) => Ok(Some(time)),
+        RestorePoint::Backup(_) | RestorePoint::Revision(_) => Err(Error::invalid(
+            "the newest whole backup was asked for, and a certain one named; restore that one instead",
+        )),
     }
 }

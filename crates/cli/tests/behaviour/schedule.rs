@@ -119,6 +119,35 @@ fn a_schedule_forgets_and_makes_no_last_backup_where_none_is_wanted() {
 }
 
 #[test]
+fn an_older_backup_is_restored_where_that_is_asked_for() {
+    let (bench, repository) = with_repository();
+    let backup = ["backup", "--repo", &repository, "create", "--full"];
+    bench.run(&backup).done();
+    let older = chunks(&bench.path("repo").join("chunks"));
+    bench.run(&["set", "global", "more", "1"]).done();
+    bench.run(&backup).done();
+    let ids = ids(&bench, &repository);
+    for chunk in chunks(&bench.path("repo").join("chunks")) {
+        if !older.contains(&chunk) {
+            fs::write(&chunk, "no chunk").unwrap();
+        }
+    }
+    let restore = ["backup", "--repo", &repository, "restore", "--replace"];
+    bench
+        .run(&restore)
+        .failed(5, &["another length", &ids[1], "--or-older"]);
+    assert_eq!(bench.run(&["get", "global", "more"]).done(), "1\n");
+    let said = bench.run(&[&restore[..], &["--or-older"]].concat()).done();
+    let passed_over = format!("{} is damaged and was passed over", ids[1]);
+    assert!(said.contains(&passed_over), "{said}");
+    assert!(
+        said.contains(&format!("entries of {} were restored", ids[0])),
+        "{said}"
+    );
+    bench.run(&["get", "global", "more"]).failed(1, &["no value"]);
+}
+
+#[test]
 fn a_drill_of_a_damaged_backup_fails() {
     let (bench, repository) = with_repository();
     let backup = ["backup", "--repo", &repository, "create"];

@@ -1,18 +1,22 @@
 //! `stead backup restore`.
 
+use std::error::Error as _;
+
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::json;
 use stead::StateScope;
 use stead::backup::{
-    BackupId, Deadlines, Repository, RestoreOptions, RestorePoint, RestoreReport, RestoreWay,
+    BackupId, Deadlines, LatestReport, PassedOver, Repository, RestoreOptions, RestorePoint, RestoreReport,
+    RestoreWay,
 };
 use stead::core::{Revision, SystemClock, Timestamp};
 use stead::state::encode_range;
+use stead::{Error, ErrorKind};
 
 use super::{id, shown_by, time};
 use crate::args;
-use crate::exit::Result;
+use crate::exit::{Result, error_json};
 use crate::output::Output;
 use crate::sorted::Sorted;
 use crate::store;
@@ -38,6 +42,11 @@ pub(super) struct Restore {
     /// The state at this revision of the store
     #[arg(long, value_name = "N", value_parser = args::revision, conflicts_with_all = ["id", "at"])]
     revision: Option<Revision>,
+    /// Where the newest is damaged, the newest before it that is whole. With --at, of this time or before
+    ///
+    /// What is left of a damaged log is used as well; whether there was a newer backup is not known then.
+    #[arg(long, conflicts_with_all = ["id", "revision"])]
+    or_older: bool,
     /// This scope alone
     #[arg(long, value_name = "SCOPE", value_parser = args::scope)]
     scope: Option<StateScope>,
@@ -68,6 +77,28 @@ enum Rule {
     Drop,
 }
 
+impl Restore {
+    /// Damage of the repository, with what a person who has to restore may do about it.
+    fn with_a_way_out(&self, error: Error) -> Error {
+        let of_the_repository = |(name, _): (&str, &str)| matches!(name, "backup" | "chunk" | "object");
+        let has_none = self.or_older || self.id.is_some() || self.revision.is_some();
+        if has_none || error.kind() != ErrorKind::Corrupt || !error.context().any(of_the_repository) {
+            return error;
+        }
+        let message = error.message().split("; ").next().unwrap_or_default();
+        let advice = format!("{message}; restore the newest backup that is whole with --or-older");
+        let advised = Error::corrupt(advice);
+        let told = error
+            .context()
+            .fold(advised, |told, (name, value)| told.with(name, value));
+        if error.source().is_some() {
+            told.because(error)
+        } else {
+            told
+        }
+    }
+}
+
 pub(super) async fn run(
     restore: &Restore,
     repository: &Repository,
@@ -95,17 +126,39 @@ pub(super) async fn run(
     options.dry_run = restore.dry_run;
     options.observer = Some(shown_by(bar));
     // There has to be something to restore before a store is made for it.
-    repository.find(point).await?;
+    match repository.find(point).await {
+        Err(error) if restore.or_older && error.kind() == ErrorKind::Corrupt => {}
+        found => drop(found.map_err(|error| restore.with_a_way_out(error))?),
+    }
     if restore.dry_run {
         store::look(url)?;
     }
-    let report = stead::restore(url, repository, &options, &SystemClock).await;
+    let restored = if restore.or_older {
+        stead::restore_latest(url, repository, &options, &SystemClock).await
+    } else {
+        let restored = stead::restore(url, repository, &options, &SystemClock).await;
+        restored.map(LatestReport::from)
+    };
     bar.finish_and_clear();
-    let report = report?;
+    let report = restored.map_err(|error| restore.with_a_way_out(error))?;
     output.either(&text(restore, &report), &Sorted(&object(restore, &report)))
 }
 
-fn text(restore: &Restore, report: &RestoreReport) -> String {
+fn text(restore: &Restore, latest: &LatestReport) -> String {
+    let mut text = String::new();
+    if let Some(damage) = &latest.log_damage {
+        text.push_str(&format!(
+            "the log is damaged, and there may have been newer backups: {damage}\n"
+        ));
+    }
+    for PassedOver { backup, error, .. } in &latest.passed_over {
+        text.push_str(&format!("{backup} is damaged and was passed over: {error}\n"));
+    }
+    text.push_str(&restored_text(restore, &latest.restored));
+    text
+}
+
+fn restored_text(restore: &Restore, report: &RestoreReport) -> String {
     let verb = if restore.dry_run {
         "would be restored"
     } else {
@@ -146,7 +199,11 @@ fn text(restore: &Restore, report: &RestoreReport) -> String {
     text
 }
 
-fn object(restore: &Restore, report: &RestoreReport) -> serde_json::Value {
+fn object(restore: &Restore, latest: &LatestReport) -> serde_json::Value {
+    let report = &latest.restored;
+    let passed_over = latest.passed_over.iter().map(|PassedOver { backup, error, .. }| {
+        json!({ "backup": backup.to_string(), "error": error_json(error, error.kind().as_str()) })
+    });
     json!({
         "backup": report.backup.to_string(),
         "dry_run": restore.dry_run,
@@ -163,5 +220,7 @@ fn object(restore: &Restore, report: &RestoreReport) -> serde_json::Value {
             _ => "fill",
         },
         "previous": report.previous.as_ref().map(|path| path.display().to_string()),
+        "passed_over": passed_over.collect::<Vec<_>>(),
+        "log_damage": latest.log_damage.as_ref().map(|damage| error_json(damage, damage.kind().as_str())),
     })
 }
