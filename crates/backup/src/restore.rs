@@ -11,7 +11,7 @@ mod there;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stead_core::{Backend, Clock, Error, Key, KeyRange, Partition, Result, Revision, WriteBatch};
+use stead_core::{Backend, Clock, Error, Key, KeyRange, Partition, Result, Revision, Timestamp, WriteBatch};
 
 use crate::create::HIDDEN;
 use crate::log::Log;
@@ -104,7 +104,8 @@ pub struct RestoreReport {
     pub changed: u64,
     /// Entries that the target had and the backup has not.
     pub removed: u64,
-    /// The revision of the target behind the restore: higher than any that the backup or the target had.
+    /// The revision of the target behind the restore: higher than any that the target had, or a backup of the repository. What
+    /// would be restored gets at least this one.
     pub revision: Revision,
     /// How it was done, or would be.
     pub way: RestoreWay,
@@ -234,7 +235,7 @@ impl Repository {
             chosen: &chosen,
             options,
             target,
-            raise: raised(highest(&chosen.chain).max(options.above)),
+            raise: raised(highest(log).max(options.above)).max(epoch_of(clock.now())),
             shift: Shift::new(options.deadlines, newest.taken(), clock.now()),
             clock,
         };
@@ -311,10 +312,20 @@ pub(crate) async fn check_whole(store: &dyn Backend) -> Result<()> {
     }
 }
 
-/// The highest revision that a chain of backups says anything of: a partition that became empty has none in the newest.
-fn highest(chain: &[&Manifest]) -> Revision {
-    let reached = chain.iter().map(|manifest| manifest.upto.highest());
+/// The highest revision that any backup says anything of: a partition that became empty has none in the newest, and a store
+/// that an older one is restored into may be read by those who read a newer state.
+fn highest(log: &Log) -> Revision {
+    let reached = log.backups().map(|(_, manifest)| manifest.upto.highest());
     reached.max().unwrap_or(Revision::ZERO)
+}
+
+/// A revision that follows from the time, one for each 16 microseconds: above those of a store that was restored before, from
+/// the same backup and so with the same revisions, and then lost. Nobody writes as often for long.
+fn epoch_of(now: Timestamp) -> Revision {
+    let number = now.as_millis().saturating_mul(1000) >> 4;
+    // A clock that is far off must not use up those that are left.
+    let likely = number < Revision::HIGHEST_RAISE.get() / 2;
+    Revision::new(if likely { number } else { 0 })
 }
 
 fn raised(above: Revision) -> Revision {
@@ -340,6 +351,6 @@ fn newest<'a>(chain: &[&'a Manifest]) -> Result<&'a Manifest> {
         .ok_or_else(|| Error::internal("a chain of no backups"))
 }
 
-async fn apply(target: &dyn Backend, batch: WriteBatch) -> Result<()> {
-    target.apply(batch).await?.committed().map(drop)
+async fn apply(target: &dyn Backend, batch: WriteBatch) -> Result<Revision> {
+    target.apply(batch).await?.committed()
 }

@@ -170,7 +170,7 @@ async fn a_store_that_holds_something_is_replaced_in_one_step_and_only_when_aske
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     options.replace = true;
     options.dry_run = true;
-    let would = bench
+    let mut would = bench
         .repository
         .restore(&bench.store, &options, &*bench.clock)
         .await
@@ -183,6 +183,9 @@ async fn a_store_that_holds_something_is_replaced_in_one_step_and_only_when_aske
         .restore(&bench.store, &options, &*bench.clock)
         .await
         .unwrap();
+    assert!(did.revision >= would.revision);
+    assert_eq!(did.revision, bench.store.stats().await.unwrap().revision);
+    would.revision = did.revision;
     assert_eq!(would, did);
     assert_eq!((did.entries, did.added, did.changed, did.removed), (100, 1, 1, 1));
     assert_eq!(content(&*bench.store).await, state);

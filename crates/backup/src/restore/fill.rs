@@ -89,7 +89,7 @@ impl Restore<'_> {
             .delete(mark)
             .raise_to(self.raise)
             .durability(Durability::Durable);
-        apply(target, done).await?;
+        report.revision = apply(target, done).await?;
         report.added = report.entries;
         Ok(report)
     }

@@ -66,6 +66,10 @@ fn at_revision(log: &Log, revision: Revision) -> Result<Chosen<'_>> {
         log.backups()
             .filter_map(|(_, manifest)| Some((manifest, whole_of(manifest)?)))
     };
+    let reaching = stores().filter(|(_, (from, upto))| {
+        *upto == revision || from.is_some_and(|from| from < revision && revision < *upto)
+    });
+    check_one_store(reaching.map(|(manifest, _)| manifest))?;
     if let Some((manifest, _)) = stores().find(|(_, (_, upto))| *upto == revision) {
         return Ok(Chosen {
             chain: log.chain(&manifest.id)?,
@@ -93,6 +97,21 @@ fn at_revision(log: &Log, revision: Revision) -> Result<Chosen<'_>> {
         }
     };
     Err(Error::invalid(message).with("revision", revision))
+}
+
+/// That a revision is of one store: of several that were backed up into the same repository, each has one of that number.
+fn check_one_store<'a>(mut reaching: impl Iterator<Item = &'a Manifest>) -> Result<()> {
+    let Some(one) = reaching.next() else {
+        return Ok(());
+    };
+    match reaching.find(|other| other.source != one.source) {
+        None => Ok(()),
+        Some(other) => Err(Error::invalid(
+            "backups of several stores reach this revision; restore a backup by its id, or by a time",
+        )
+        .with("backup", one.id)
+        .with("other", other.id)),
+    }
 }
 
 /// Where a backup begins and ends, of a store that orders its revisions throughout.

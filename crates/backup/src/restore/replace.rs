@@ -37,7 +37,7 @@ impl Restore<'_> {
             (Ok(batch), _) => {
                 // Another writer who was faster gets a conflict here, and nothing is restored.
                 let batch = batch.raise_to(self.raise).durability(Durability::Durable);
-                apply(&**self.target, batch).await?;
+                report.revision = apply(&**self.target, batch).await?;
                 Ok(report)
             }
             (Err(_), Some(staging)) => self.switch(staging, backup, report).await,
