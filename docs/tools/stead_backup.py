@@ -109,15 +109,24 @@ def list_of(check):
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
+def absent_or(check):
+    """A member that early versions do not have."""
+
+    def checked(value):
+        return isinstance(value, list) and check(value)
+
+    checked.may_be_absent = True
+    return checked
+
+
 def members(**checks):
     """An object with these members in this order. A dict of Python keeps the order of the text."""
 
     def check(value):
-        return (
-            isinstance(value, dict)
-            and list(value) == list(checks)
-            and all(check(value[name]) for name, check in checks.items())
-        )
+        if not isinstance(value, dict):
+            return False
+        wanted = [name for name, check in checks.items() if name in value or not hasattr(check, "may_be_absent")]
+        return list(value) == wanted and all(checks[name](value[name]) for name in wanted)
 
     return check
 
@@ -157,6 +166,8 @@ HEX32 = matching(r"[0-9a-f]{32}")
 TAG = matching(r"[A-Za-z0-9._-]{1,64}")
 CHUNK = members(id=HASH, content=number(32), stored=number(32))
 REACH = variant(store=U64, partitions=members(chunk=CHUNK, highest=U64))
+HEX16 = matching(r"[0-9a-f]{16}")
+MARK = members(revision=U64, changes=HEX16, value=optional(HEX16))
 ROOT = members(chunk=CHUNK, digest=HASH, level=number(8), records=U64)
 COUNTS = members(
     entries=U64, deleted=U64, expired=U64, logical_bytes=U64, stored_bytes=U64, new_bytes=U64, chunks=U64
@@ -172,6 +183,7 @@ MANIFEST = members(
     after=HASH,
     **{"from": optional(REACH)},
     upto=REACH,
+    history=absent_or(lambda value: 1 <= len(value) <= 16 and list_of(MARK)(value)),
     root=ROOT,
     counts=COUNTS,
     forced=optional(plain(256)),

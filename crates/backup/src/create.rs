@@ -8,6 +8,7 @@ use stead_core::{
 };
 
 use crate::attempt::Attempt;
+use crate::history;
 use crate::lock::Lock;
 use crate::log::{Action, Log, Recorded};
 use crate::manager::{BackupManager, BackupType, CreateOptions, Phase};
@@ -95,6 +96,10 @@ impl BackupManager {
             Some(taken) => taken,
             None => self.full(&view, attempt).await?,
         };
+        let history = match &taken.upto {
+            Reach::Store(upto) => history::marks(&*self.store, &*view, Revision::new(*upto)).await?,
+            Reach::Partitions { .. } => Vec::new(),
+        };
         drop(view);
         let (root, counts) = taken.writer.finish().await?;
         let parent = manifest_of(plan.parent.as_ref());
@@ -117,6 +122,7 @@ impl BackupManager {
             after: before.map_or(root.digest, |before| manifest::after(&before, &root.digest)),
             from: taken.from,
             upto: taken.upto,
+            history,
             root,
             counts,
             forced: plan.forced,

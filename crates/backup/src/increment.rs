@@ -19,6 +19,7 @@ use stead_core::{
 use crate::attempt::Attempt;
 use crate::chunk::{ChunkRef, Kind};
 use crate::create::{HIDDEN, PAGE_ENTRIES, Taken, record_of, store_revision};
+use crate::history;
 use crate::manager::{BackupManager, Phase};
 use crate::manifest::{Manifest, Reach};
 use crate::partitions::{self, Listing, Reached};
@@ -64,7 +65,13 @@ impl BackupManager {
             reported: 0,
         };
         let upto = match (&parent.upto, capabilities.revision_order) {
-            (Reach::Store(from), Extent::Store) => increment.of_store(Revision::new(*from)).await?,
+            (Reach::Store(from), Extent::Store) => {
+                let from = Revision::new(*from);
+                match history::went(&*self.store, &**view, &parent.history, from).await? {
+                    Ok(()) => increment.of_store(from).await?,
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
             (Reach::Partitions { chunk, .. }, Extent::Partition) => increment.of_partitions(chunk).await?,
             _ => return Ok(Err("the store orders its revisions in another way than before")),
         };

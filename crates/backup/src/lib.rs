@@ -22,6 +22,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hash;
+mod history;
 #[cfg(test)]
 mod hostile;
 mod increment;

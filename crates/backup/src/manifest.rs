@@ -8,6 +8,7 @@ use stead_core::{Error, Result, Revision, Timestamp};
 
 use crate::chunk::ChunkRef;
 use crate::hash::Hash;
+use crate::history::{MOST_MARKS, Mark};
 
 /// The name of a backup: the number of its record in the log, and eight random hexadecimal digits, such as `42-3f9a1c2d`.
 ///
@@ -190,6 +191,10 @@ pub(crate) struct Manifest {
     /// What the parent reached; `None` in a full backup.
     pub(crate) from: Option<Reach>,
     pub(crate) upto: Reach,
+    /// The last change sets up to there, some of them: none where the store keeps no log, or orders its revisions within
+    /// partitions. Early backups have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) history: Vec<Mark>,
     pub(crate) root: Root,
     pub(crate) counts: BackupCounts,
     /// Why it is full although an increment was asked for.
@@ -236,6 +241,8 @@ impl Manifest {
             && self.parent.is_none() == full
             && self.before.is_none() == full
             && self.from.is_none() == full
+            && self.history.len() <= MOST_MARKS
+            && self.history.iter().all(Mark::is_sound)
             && self
                 .forced
                 .as_deref()

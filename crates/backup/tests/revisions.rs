@@ -5,8 +5,11 @@ mod support;
 
 use std::sync::Arc;
 
-use stead_backup::{BackupId, BackupManager, BackupType, RestoreOptions, RestorePoint, RestoreReport};
-use stead_core::{Backend, ErrorKind, Result, Revision};
+use stead_backup::{
+    BackupId, BackupKind, BackupManager, BackupMetadata, BackupType, CreateOptions, RestoreOptions,
+    RestorePoint, RestoreReport,
+};
+use stead_core::{Backend, BackendExt as _, ErrorKind, Result, Revision};
 use support::{Bench, content, put};
 
 async fn backup(bench: &Bench, store: &Arc<dyn Backend>) -> BackupId {
@@ -79,4 +82,122 @@ async fn a_revision_that_two_stores_had_is_refused_by_the_names_of_their_backups
         .await
         .unwrap();
     assert_eq!(content(&*target).await, content(&*bench.store).await);
+}
+
+/// A store in a directory, which can be copied while it is closed.
+struct Copied {
+    bench: Bench,
+    home: tempfile::TempDir,
+}
+
+impl Copied {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let bench = Bench::new().await;
+        Copied { bench, home }
+    }
+
+    async fn write(&self, store: &str, entries: &[(&str, &str)]) {
+        let store = self.open(store).await;
+        for (key, value) in entries {
+            put(&store, "a", key, value).await;
+        }
+        store.close().await.unwrap();
+    }
+
+    async fn open(&self, store: &str) -> Arc<dyn Backend> {
+        let url = format!("redb:{}", self.home.path().join(store).display());
+        stead_redb::open_url(url.parse().unwrap()).await.unwrap()
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let (from, to) = (self.home.path().join(from), self.home.path().join(to));
+        let _ = std::fs::remove_dir_all(&to);
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+
+    /// Backs up the store, and compares what comes back.
+    async fn back_up(&self, store: &str) -> BackupMetadata {
+        let live = self.open(store).await;
+        let manager = BackupManager::new(self.bench.repository.clone(), Arc::clone(&live));
+        let made = manager
+            .create(&CreateOptions::new(BackupType::IncrementalFromNewest))
+            .await;
+        let target = self.bench.empty();
+        restored(&self.bench, &target, RestorePoint::Latest)
+            .await
+            .unwrap();
+        assert_eq!(content(&*target).await, content(&*live).await);
+        drop(manager);
+        live.close().await.unwrap();
+        made.unwrap()
+    }
+}
+
+fn was_forced(made: &BackupMetadata) -> bool {
+    let another = made
+        .forced
+        .as_deref()
+        .is_some_and(|why| why.contains("put back to an older state"));
+    assert_eq!(another, made.kind == BackupKind::Full, "{made:?}");
+    another
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_back_gets_a_full_backup() {
+    // Other keys, and the same keys with other values, one of them again and again.
+    let ways: [[&[(&str, &str)]; 2]; 3] = [
+        [&[("x", "1")], &[("y", "1"), ("z", "1")]],
+        [&[("x", "1")], &[("x", "2"), ("y", "1")]],
+        [
+            &[("k", "1"), ("k", "2"), ("k", "3")],
+            &[("k", "4"), ("k", "5"), ("k", "6"), ("y", "1")],
+        ],
+    ];
+    for [then, now] in ways {
+        let stores = Copied::new().await;
+        stores.write("live", &[("k", "0"), ("l", "0")]).await;
+        stores.back_up("live").await;
+        stores.copy("live", "old");
+        stores.write("live", then).await;
+        assert!(!was_forced(&stores.back_up("live").await));
+        stores.copy("old", "live");
+        stores.write("live", now).await;
+        assert!(was_forced(&stores.back_up("live").await), "{now:?}");
+        stores.write("live", &[("more", "1")]).await;
+        assert!(!was_forced(&stores.back_up("live").await));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_a_store_and_the_store_do_not_stand_on_each_other() {
+    let stores = Copied::new().await;
+    stores.write("live", &[("k", "0")]).await;
+    stores.back_up("live").await;
+    stores.copy("live", "copy");
+    stores.write("copy", &[("of the copy", "1")]).await;
+    assert!(!was_forced(&stores.back_up("copy").await));
+    stores.write("live", &[("of the store", "1")]).await;
+    assert!(was_forced(&stores.back_up("live").await));
+}
+
+#[tokio::test]
+async fn a_store_that_only_went_on_gets_increments() {
+    let stores = Copied::new().await;
+    stores.write("live", &[("k", "0")]).await;
+    stores.back_up("live").await;
+    // Fewer changes than there are marks, and more; what was marked is overwritten and deleted.
+    for changes in [1, 5, 40, 300, 2] {
+        let keys: Vec<_> = (0..changes).map(|number| format!("k{}", number % 50)).collect();
+        let entries: Vec<_> = keys.iter().map(|key| (key.as_str(), "changed")).collect();
+        stores.write("live", &entries).await;
+        let store = stores.open("live").await;
+        store.delete(support::key("a", "k3")).await.unwrap();
+        store.close().await.unwrap();
+        assert!(!was_forced(&stores.back_up("live").await), "{changes}");
+    }
 }

@@ -168,6 +168,7 @@ impl Craft {
             after: root.digest,
             from: None,
             upto: Reach::Store(1_000),
+            history: Vec::new(),
             counts: BackupCounts {
                 entries: root.records,
                 logical_bytes: logical,
