@@ -33,6 +33,9 @@ const SCHEMES: &[(&str, &str)] = &[("file", ""), ("s3", "s3"), ("azure", "azure"
 /// What the first object of every repository begins with.
 const MARK: &[u8; 25] = br#"{"format":"stead-backup","#;
 
+/// What the file `STEAD` of every store in a directory begins with.
+const STORE: &[u8; 12] = b"stead store\n";
+
 /// Folders that are synced at a time.
 const SYNCED_AT_A_TIME: usize = 4;
 
@@ -133,6 +136,15 @@ impl Location {
             }
         }
         None
+    }
+
+    /// The nearest directory that this one is, or lies in, and that a store is in.
+    pub(crate) fn within_store(&self) -> Option<&std::path::Path> {
+        self.local.as_deref()?.ancestors().find(|folder| {
+            let file = std::fs::File::open(folder.join("STEAD"));
+            let mut bytes = [0; STORE.len()];
+            file.is_ok_and(|mut file| file.read_exact(&mut bytes).is_ok() && bytes == *STORE)
+        })
     }
 
     /// Makes the names in a folder of the repository, and the names of the folders above it, durable.

@@ -94,6 +94,13 @@ impl Repository {
             .with("repository", location.name())
             .with("within", around));
         }
+        if let Some(store) = location.within_store() {
+            return Err(Error::invalid(
+                "the place lies among the files of a store, which may be removed with them; name one outside of that",
+            )
+            .with("repository", location.name())
+            .with("store", store.display()));
+        }
         let repository = Repository(Arc::new(Inner {
             location,
             id: id.clone(),

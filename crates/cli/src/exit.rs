@@ -172,7 +172,7 @@ impl Told {
             message: message.to_owned(),
             context: pairs.join(" "),
             causes: causes(error),
-            hint: remedy.map(str::to_owned).or_else(|| fallback(error.kind())),
+            hint: remedy.map(str::to_owned).or_else(|| fallback(error)),
         }
     }
 
@@ -209,14 +209,23 @@ fn causes(error: &Error) -> Vec<String> {
 }
 
 /// What to do where the message does not say.
-fn fallback(kind: ErrorKind) -> Option<String> {
-    let hint = match kind {
+fn fallback(error: &Error) -> Option<String> {
+    let hint = match error.kind() {
+        ErrorKind::Corrupt if is_of_a_repository(error) => {
+            "the store is not concerned: make a full backup, or put the file back from another copy of the repository"
+        }
         ErrorKind::Corrupt => "leave the store as it is, and restore a copy of it or import an export",
         ErrorKind::UnknownOutcome => "read the value to see whether the write happened",
         ErrorKind::Internal => "this is a bug in stead: please report it",
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Whether an error is about a repository of backups.
+pub(crate) fn is_of_a_repository(error: &Error) -> bool {
+    let mut context = error.context();
+    context.any(|(name, _)| matches!(name, "backup" | "chunk" | "object" | "repository"))
 }
 
 #[cfg(test)]

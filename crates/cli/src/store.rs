@@ -1,5 +1,7 @@
 //! Which store, and opening it.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,8 +68,9 @@ pub(crate) fn which(given: Option<&str>) -> Result<String> {
 
 /// Opens the store at `url`.
 pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
-    if purpose == Purpose::Find {
-        look(url)?;
+    match purpose {
+        Purpose::Find => look(url)?,
+        Purpose::Make => check_place(url)?,
     }
     let backend = stead::open(url).await?;
     Ok(Store {
@@ -91,6 +94,44 @@ pub(crate) fn look(text: &str) -> Result<()> {
             .with("path", place.display()),
     ))
 }
+
+/// A store that is made in a repository of backups would be a foreign file there, and end it.
+pub(crate) fn check_place(text: &str) -> Result<()> {
+    let url: StoreUrl = text.parse()?;
+    let place = Path::new(url.place());
+    if !DIRECTORIES.contains(&url.scheme()) {
+        return Ok(());
+    }
+    // What is not there yet has no other name; what is wrong with the path is told when it is opened.
+    let there = place.ancestors().find_map(|path| {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        path.canonicalize().ok()
+    });
+    let is_repository = |dir: &&Path| {
+        let mut begin = [0; REPOSITORY.len()];
+        let file = File::open(dir.join("FORMAT"));
+        file.is_ok_and(|mut file| file.read_exact(&mut begin).is_ok() && begin == *REPOSITORY)
+    };
+    match there
+        .as_deref()
+        .and_then(|path| path.ancestors().find(is_repository))
+    {
+        None => Ok(()),
+        Some(repository) => Err(Error::invalid(
+            "the store would lie among the files of a repository for backups; name a place elsewhere",
+        )
+        .with("store", place.display())
+        .with("repository", repository.display())
+        .into()),
+    }
+}
+
+/// How the file `FORMAT` of a repository begins.
+const REPOSITORY: &[u8; 25] = br#"{"format":"stead-backup","#;
 
 #[cfg(test)]
 mod tests {

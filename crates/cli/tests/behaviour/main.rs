@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod apply;
+mod backups;
 mod bad_files;
 mod bad_stores;
 mod bad_values;

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::signals::{interrupt, stderr_of};
 use crate::support::{Bench, json_lines};
 
-fn with_repository() -> (Bench, String) {
+pub(crate) fn with_repository() -> (Bench, String) {
     let bench = Bench::filled();
     let repository = bench.path("repo").to_str().unwrap().to_owned();
     bench.run(&["backup", "--repo", &repository, "init"]).done();
     (bench, repository)
 }
 
-fn ids(bench: &Bench, repository: &str) -> Vec<String> {
+pub(crate) fn ids(bench: &Bench, repository: &str) -> Vec<String> {
     let listed = bench
         .run(&["backup", "--repo", repository, "list", "--json"])
         .done();
@@ -25,7 +25,7 @@ fn ids(bench: &Bench, repository: &str) -> Vec<String> {
         .collect()
 }
 
-fn chunks(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn chunks(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| if path.is_dir() { chunks(&path) } else { vec![path] })
@@ -116,35 +116,6 @@ fn a_schedule_forgets_and_makes_no_last_backup_where_none_is_wanted() {
     );
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn an_older_backup_is_restored_where_that_is_asked_for() {
-    let (bench, repository) = with_repository();
-    let backup = ["backup", "--repo", &repository, "create", "--full"];
-    bench.run(&backup).done();
-    let older = chunks(&bench.path("repo").join("chunks"));
-    bench.run(&["set", "global", "more", "1"]).done();
-    bench.run(&backup).done();
-    let ids = ids(&bench, &repository);
-    for chunk in chunks(&bench.path("repo").join("chunks")) {
-        if !older.contains(&chunk) {
-            fs::write(&chunk, "no chunk").unwrap();
-        }
-    }
-    let restore = ["backup", "--repo", &repository, "restore", "--replace"];
-    bench
-        .run(&restore)
-        .failed(5, &["another length", &ids[1], "--or-older"]);
-    assert_eq!(bench.run(&["get", "global", "more"]).done(), "1\n");
-    let said = bench.run(&[&restore[..], &["--or-older"]].concat()).done();
-    let passed_over = format!("{} is damaged and was passed over", ids[1]);
-    assert!(said.contains(&passed_over), "{said}");
-    assert!(
-        said.contains(&format!("entries of {} were restored", ids[0])),
-        "{said}"
-    );
-    bench.run(&["get", "global", "more"]).failed(1, &["no value"]);
 }
 
 #[test]

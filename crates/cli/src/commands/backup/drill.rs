@@ -5,14 +5,15 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::json;
+use stead::Error;
 use stead::backup::{BackupId, Repository, RestorePoint, TrialReport};
 use stead::core::{Clock, SystemClock};
-use stead::{Error, ErrorKind};
 
-use super::{id, millis, scratch, shown_by};
+use super::{id, millis, scratch, shown_by, unnoted};
 use crate::exit::{Failure, Result};
 use crate::output::Output;
 use crate::sorted::Sorted;
+use crate::store;
 
 /// Practise a recovery: restore a backup into a store of its own, compare it there, and say how long that took
 ///
@@ -45,6 +46,7 @@ pub(super) async fn run(
         Some(url) => (None, url.clone()),
         None => scratch().map(|(directory, url)| (Some(directory), url))?,
     };
+    store::check_place(&url)?;
     let store = stead::open(&url).await?;
     let point = RestorePoint::Backup(backup);
     let tried = repository
@@ -61,21 +63,16 @@ pub(super) async fn run(
                 .because(cause)
         })?;
     }
-    // Who writes to the repository meanwhile does not make the drill a failed one.
-    let noted = match repository.note_trial(&report, &clock).await {
-        Ok(()) => true,
-        Err(error) if error.kind() == ErrorKind::Conflict => false,
-        Err(error) => return Err(error.into()),
-    };
+    let not_noted = unnoted(repository.note_trial(&report, &clock).await)?;
     bar.finish_and_clear();
     let into = drill.into.as_deref();
     output.either(
-        &text(&report, into, noted),
-        &Sorted(&object(&report, into, noted)),
+        &text(&report, into, not_noted.as_deref()),
+        &Sorted(&object(&report, into, not_noted.is_none())),
     )
 }
 
-fn text(report: &TrialReport, into: Option<&str>, noted: bool) -> String {
+fn text(report: &TrialReport, into: Option<&str>, not_noted: Option<&str>) -> String {
     let millis = millis(report.took).max(1);
     let mut text = format!(
         "{} can be restored: {} entries of {} backups, {} read, into {} and compared, in {}.{:03} s ({}/s of keys and values)",
@@ -88,9 +85,7 @@ fn text(report: &TrialReport, into: Option<&str>, noted: bool) -> String {
         millis % 1000,
         HumanBytes(report.logical_bytes.saturating_mul(1000) / millis),
     );
-    if !noted {
-        text.push_str("; not noted in the repository, because another process writes to it");
-    }
+    text.push_str(not_noted.unwrap_or_default());
     text
 }
 

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
-use stead::Error;
 use stead::backup::{BackupId, Observer, Phase, Progress, Repository};
 use stead::core::{SystemClock, SystemRandom, Timestamp};
+use stead::{Error, ErrorKind};
 use tempfile::TempDir;
 
 use super::demo::escaped;
@@ -163,6 +163,19 @@ fn scratch() -> Result<(TempDir, String), Error> {
         })?;
     let url = format!("redb:{}", escaped(&directory.path().join("store"))?);
     Ok((directory, url))
+}
+
+/// What to say where it could not be noted in the repository that a backup is whole: somebody else writes to it, or nobody may.
+/// What was found out is worth as much.
+fn unnoted(noted: stead::Result<()>) -> Result<Option<String>> {
+    use ErrorKind::{Conflict, Denied, Full, Unavailable};
+    match noted {
+        Ok(()) => Ok(None),
+        Err(error) if matches!(error.kind(), Conflict | Denied | Full | Unavailable) => {
+            Ok(Some(format!("; not noted in the repository: {error}")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -16,7 +16,7 @@ use stead::{Error, ErrorKind};
 
 use super::{id, shown_by, time};
 use crate::args;
-use crate::exit::{Result, error_json};
+use crate::exit::{Result, error_json, is_of_a_repository};
 use crate::output::Output;
 use crate::sorted::Sorted;
 use crate::store;
@@ -80,9 +80,8 @@ enum Rule {
 impl Restore {
     /// Damage of the repository, with what a person who has to restore may do about it.
     fn with_a_way_out(&self, error: Error) -> Error {
-        let of_the_repository = |(name, _): (&str, &str)| matches!(name, "backup" | "chunk" | "object");
         let has_none = self.or_older || self.id.is_some() || self.revision.is_some();
-        if has_none || error.kind() != ErrorKind::Corrupt || !error.context().any(of_the_repository) {
+        if has_none || error.kind() != ErrorKind::Corrupt || !is_of_a_repository(&error) {
             return error;
         }
         let message = error.message().split("; ").next().unwrap_or_default();
@@ -130,6 +129,7 @@ pub(super) async fn run(
         Err(error) if restore.or_older && error.kind() == ErrorKind::Corrupt => {}
         found => drop(found.map_err(|error| restore.with_a_way_out(error))?),
     }
+    store::check_place(url)?;
     if restore.dry_run {
         store::look(url)?;
     }

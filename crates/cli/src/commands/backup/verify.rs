@@ -8,7 +8,7 @@ use serde_json::json;
 use stead::backup::{BackupId, Repository, VerifyDepth, VerifyOptions};
 use stead::core::{Clock, SystemClock};
 
-use super::shown_by;
+use super::{shown_by, unnoted};
 use crate::exit::Result;
 use crate::output::Output;
 use crate::sorted::Sorted;
@@ -60,13 +60,14 @@ pub(super) async fn run(
         restored = Some((newest, entries));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut not_noted = None;
     if depth >= VerifyDepth::Bytes {
         let depth = if restored.is_some() {
             "restore"
         } else {
             depth.as_str()
         };
-        repository.note_verified(&backups, depth, &clock).await?;
+        not_noted = unnoted(repository.note_verified(&backups, depth, &clock).await)?;
     }
     bar.finish_and_clear();
     let mut text = format!(
@@ -85,7 +86,12 @@ pub(super) async fn run(
     if let Some((newest, entries)) = restored {
         text.push_str(&format!("; {newest} was restored on trial, {entries} entries"));
     }
+    let noted = depth >= VerifyDepth::Bytes && not_noted.is_none();
+    if let Some(why) = not_noted {
+        text.push_str(&why);
+    }
     let object = json!({
+        "noted": noted,
         "backups": report.backups,
         "chunks": report.chunks,
         "bytes": report.bytes,
