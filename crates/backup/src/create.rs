@@ -17,7 +17,7 @@ use crate::metadata::BackupMetadata;
 use crate::partitions::{Listing, Reached};
 use crate::records::{Record, Shape};
 use crate::repository::chunk_name;
-use crate::restore::check_whole;
+use crate::restore::check_finished;
 use crate::writer::Writer;
 
 /// Partitions that Stead keeps for itself begin with this: unfinished copies and restores.
@@ -51,7 +51,7 @@ impl BackupManager {
     }
 
     async fn create_locked(&self, options: &CreateOptions) -> Result<BackupMetadata> {
-        check_whole(&*self.store).await?;
+        check_finished(&*self.store).await?;
         let log = Log::read(&self.repository).await?;
         let attempt = Attempt::new(&self.repository, !log.records.is_empty(), &self.spare);
         let created = self.create_attempt(options, log, &attempt).await;

@@ -62,7 +62,9 @@ pub use manifest::{BackupCounts, BackupId, BackupKind};
 pub use metadata::{BackupMetadata, CheckpointMetadata};
 pub use prune::{PruneOptions, PruneReport};
 pub use repository::Repository;
-pub use restore::{Deadlines, RestoreOptions, RestorePoint, RestoreReport, RestoreWay, Staging};
+pub use restore::{
+    Deadlines, RestoreOptions, RestorePoint, RestoreReport, RestoreWay, Staging, check_finished,
+};
 pub use retention::{
     Candidate, Decision, Keep, Pauses, Reason, RetentionPlan, RetentionPolicy, plan_retention,
 };

@@ -11,7 +11,9 @@ mod there;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stead_core::{Backend, Clock, Error, Key, KeyRange, Partition, Result, Revision, Timestamp, WriteBatch};
+use stead_core::{
+    Backend, Clock, Entry, Error, Key, KeyRange, Partition, Result, Revision, Timestamp, WriteBatch,
+};
 
 use crate::create::HIDDEN;
 use crate::log::Log;
@@ -215,9 +217,12 @@ impl Repository {
         if let Some(entry) = &unfinished
             && entry.value() != mark_of(self, newest.id).as_bytes()
         {
-            return Err(Error::invalid(
+            let error = Error::invalid(
                 "the target holds an unfinished restore of another backup; finish that one, or empty the target",
-            ));
+            );
+            return Err(marked_backup(entry)
+                .into_iter()
+                .fold(error, |error, id| error.with("backup", id)));
         }
         // What lies outside of the range stays, and is in use.
         let live = unfinished.is_none() && holds_anything(&**target, &KeyRange::all()).await?;
@@ -239,6 +244,9 @@ impl Repository {
             shift: Shift::new(options.deadlines, newest.taken(), clock.now()),
             clock,
         };
+        if unfinished.is_some() && !options.replace {
+            restore.check_untouched().await?;
+        }
         match (live, options.dry_run) {
             (true, _) => restore.replace(newest.id, staging.take()).await,
             (false, true) => restore.count(newest.id).await,
@@ -276,6 +284,27 @@ impl Restore<'_> {
         .verified()
     }
 
+    /// That a target which was not finished holds nothing but what is to be written to it: it begins anew.
+    async fn check_untouched(&self) -> Result<()> {
+        let everything = KeyRange::all();
+        let mut there = There::new(&**self.target, &everything);
+        let mut merge = self.merge();
+        let mut wanted = merge.next().await?;
+        while let Some((key, entry)) = there.next().await? {
+            while wanted.as_ref().is_some_and(|wanted| wanted.key < key) {
+                wanted = merge.next().await?;
+            }
+            let of_the_backup = wanted.as_ref().filter(|wanted| wanted.key == key);
+            if of_the_backup.and_then(|wanted| wanted.payload.value()) != Some(entry.value()) {
+                return Err(Error::invalid(
+                    "the target was written to since a restore into it was cut short; save what is wanted of that, and ask \
+                     for what it holds to be replaced",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn empty_report(&self, backup: BackupId) -> RestoreReport {
         RestoreReport {
             backup,
@@ -302,14 +331,28 @@ fn mark_of(repository: &Repository, backup: BackupId) -> String {
     )
 }
 
-/// That the store is not the target of a restore that was not finished.
-pub(crate) async fn check_whole(store: &dyn Backend) -> Result<()> {
-    match store.get(&mark_key()?).await? {
-        None => Ok(()),
-        Some(_) => Err(Error::invalid(
-            "the store holds an unfinished restore; finish that first",
-        )),
-    }
+/// The backup that a mark is of, where it can be read.
+fn marked_backup(mark: &Entry) -> Option<BackupId> {
+    let text = std::str::from_utf8(mark.value()).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("backup ")?.parse().ok())
+}
+
+/// That the store is not the target of a restore that was cut short, and so holds a part of a backup.
+///
+/// # Errors
+///
+/// `Invalid` if it is; what the store reports.
+pub async fn check_finished(store: &dyn Backend) -> Result<()> {
+    let Some(mark) = store.get(&mark_key()?).await? else {
+        return Ok(());
+    };
+    let error = Error::invalid(
+        "the store holds a part of a backup, since a restore into it was cut short; restore the backup again",
+    );
+    Err(marked_backup(&mark)
+        .into_iter()
+        .fold(error, |error, id| error.with("backup", id)))
 }
 
 /// The highest revision that any backup says anything of: a partition that became empty has none in the newest, and a store

@@ -23,7 +23,8 @@ pub(crate) struct Stats {}
 
 /// Read every record and index of the store and compare them
 ///
-/// Also takes the checksum of every value. Exits with 5 at the first thing that does not fit.
+/// Also takes the checksum of every value. Exits with 5 at the first thing that does not fit, and with 2 where all fits and
+/// a restore into the store was cut short.
 #[derive(Args, Debug)]
 pub(crate) struct Check {}
 
@@ -69,6 +70,7 @@ fn survives(strength: Strength) -> &'static str {
 pub(crate) async fn check(session: &mut Session) -> Result<()> {
     let report = records(&session.store.backend).await?;
     let values = values(&session.store.backend, report.entries).await?;
+    stead::backup::check_finished(&*session.store.backend).await?;
     let (entries, records) = (report.entries, report.records);
     let text = format!("ok: {entries} entries, {values} values, {records} records");
     let object = json!({"ok": true, "entries": entries, "values": values, "records": records});
