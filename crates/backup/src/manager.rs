@@ -61,10 +61,18 @@ impl CreateOptions {
                 .with("limit", MAX_TAGS));
         }
         match self.tags.iter().find(|tag| !is_tag(tag)) {
-            Some(tag) => Err(
-                Error::invalid("a tag has 1 to 64 letters, digits, `-`, `_` and `.`")
-                    .with("tag", tag.escape_debug()),
-            ),
+            Some(tag) => {
+                // Not all of it: a URL in the wrong place may hold a password.
+                let front: String = tag
+                    .chars()
+                    .take(16)
+                    .take_while(|character| is_tag(character.encode_utf8(&mut [0; 4])))
+                    .collect();
+                Err(
+                    Error::invalid("a tag has 1 to 64 letters, digits, `-`, `_` and `.`")
+                        .with("begins", front),
+                )
+            }
             None => Ok(()),
         }
     }

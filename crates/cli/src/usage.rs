@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use stead::Error;
 
@@ -26,7 +26,7 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
 
 /// The first paragraph of what clap says, and where to read on.
 fn in_short(error: &clap::Error) -> Error {
-    let text = error.to_string();
+    let text = without_secrets(error);
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let paragraph = paragraph.trim_start_matches("error: ");
     let words: Vec<String> = paragraph.split_whitespace().map(shortened).collect();
@@ -38,6 +38,17 @@ fn in_short(error: &clap::Error) -> Error {
         _ => words.join(" ").replace("; ", ", "),
     };
     Error::invalid(format!("{message}; try `{} --help`", command()))
+}
+
+/// What clap says. It repeats what was given, and a URL in the wrong place may hold a password: only its scheme is shown.
+fn without_secrets(error: &clap::Error) -> String {
+    let given = error.context().filter_map(|(_, value)| match value {
+        ContextValue::String(given) => given.split_once("://").map(|(scheme, _)| (given, scheme)),
+        _ => None,
+    });
+    given.fold(error.to_string(), |text, (given, scheme)| {
+        text.replace(given.as_str(), &format!("{scheme}://[..]"))
+    })
 }
 
 /// clap repeats what was given, however long it is.
@@ -83,5 +94,28 @@ mod tests {
             "unrecognized subcommand 'gett'"
         );
         assert_eq!(told(&["stead"]), "no command was given");
+    }
+
+    #[test]
+    fn a_url_in_the_wrong_place_is_not_repeated() {
+        let url = "postgres://app:hunter2' for 'it@db/shop?password=hunter2";
+        for (arguments, wanted) in [
+            (
+                &["backup", "restore", url][..],
+                "unexpected argument 'postgres://[..]' found",
+            ),
+            (
+                &["backup", "show", url],
+                "invalid value 'postgres://[..]' for '<ID>': ",
+            ),
+            (&["copy", url], "unexpected argument 'postgres://[..]' found"),
+            (&[url], "unrecognized subcommand 'postgres://[..]'"),
+        ] {
+            let message = told(&[&["stead"], arguments].concat());
+            assert!(
+                !message.contains("hunter2") && message.contains(wanted),
+                "{message}"
+            );
+        }
     }
 }
