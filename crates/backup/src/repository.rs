@@ -320,9 +320,11 @@ impl Repository {
         let Some(path) = self.0.location.local().map(|root| root.join(name)) else {
             return Ok(false);
         };
-        let found = std::fs::metadata(&path).and_then(|found| match found.len() == bytes.len() as u64 {
-            true => std::fs::read(&path).map(|found| found == *bytes),
-            false => Ok(false),
+        let found = std::fs::metadata(&path).and_then(|found| {
+            match found.is_file() && found.len() == bytes.len() as u64 {
+                true => std::fs::read(&path).map(|found| found == *bytes),
+                false => Ok(false),
+            }
         });
         match found {
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -389,7 +391,7 @@ impl Repository {
         };
         // Of what is longer than it is named, a byte more is read, so that it is found to be.
         let most = u64::from(named.stored).min(chunk::MAX_BYTES as u64) + 1;
-        let read = std::fs::File::open(&path).and_then(|file| {
+        let read = open_file(&path).and_then(|file| {
             let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(0);
             let mut bytes = Vec::with_capacity(length + 1);
             file.take(most).read_to_end(&mut bytes)?;
@@ -420,17 +422,23 @@ impl std::fmt::Debug for Repository {
     }
 }
 
+/// Opens a file of a repository. What is none is not there: a folder cannot be read, and a pipe would be waited for.
+fn open_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    if std::fs::metadata(path)?.is_file() {
+        std::fs::File::open(path)
+    } else {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
 /// The bytes of a file of a repository, unless there is none.
 fn read_file(path: &std::path::Path, name: &str, most: u64) -> Result<Option<Bytes>> {
     let failed = |cause| error::file(cause, path);
-    let file = match std::fs::File::open(path) {
+    let file = match open_file(path) {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
     let found = file.metadata().map_err(failed)?;
-    if found.is_dir() {
-        return Ok(None);
-    }
     if found.len() > most {
         return Err(too_long(name, found.len(), most));
     }

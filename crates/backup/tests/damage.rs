@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stead_backup::{BackupType, Repository, RestoreOptions, RestorePoint, VerifyOptions};
-use stead_core::{BackendExt, Result};
+use stead_core::{BackendExt, ErrorKind, Result};
 use support::{Bench, content, key, put};
 
 /// A small repository of a full backup and an increment.
@@ -62,7 +62,12 @@ async fn found(bench: &Bench, what: &str) {
         let options = RestoreOptions::new(RestorePoint::Latest);
         repository.restore(&target, &options, &*bench.clock).await
     };
-    assert!(restored.await.is_err(), "restore did not find {what}");
+    let error = restored.await.expect_err(what);
+    // Without FORMAT there is no repository to be damaged.
+    assert!(
+        error.kind() == ErrorKind::Corrupt || what.contains("FORMAT"),
+        "{what}: {error}"
+    );
     assert!(content(&*target).await.is_empty(), "{what}");
     assert_eq!(target.stats().await.unwrap().commits, 0, "{what}");
 }
@@ -148,4 +153,24 @@ async fn a_file_that_does_not_belong_is_found() {
         assert!(verify(&bench).await.is_err(), "{}", copy.display());
         fs::remove_file(&copy).unwrap();
     }
+}
+
+/// Folders, and pipes that nobody writes to.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_a_file_that_is_missing() {
+    let bench = repository().await;
+    for path in files(bench.path()) {
+        let good = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        found(&bench, &format!("{} a folder", path.display())).await;
+        fs::remove_dir(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        found(&bench, &format!("{} a pipe", path.display())).await;
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &good).unwrap();
+    }
+    verify(&bench).await.unwrap();
 }
