@@ -120,6 +120,10 @@ mod beside {
             Arc::clone(self.staging.live()) as Arc<dyn Backend>
         }
 
+        fn check(&self) -> Result<()> {
+            self.staging.check(self.previous)
+        }
+
         fn stage(&mut self) -> Reply<'_, Arc<dyn Backend>> {
             Reply::pending(async {
                 let staged: Arc<dyn Backend> = self.staging.stage(self.previous).await?;

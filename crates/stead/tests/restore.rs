@@ -377,6 +377,32 @@ async fn nobody_opens_a_store_that_is_being_restored() {
     assert!(content_of(&bench.url).await == bench.then);
 }
 
+/// What is foretold is what happens, also where it cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_where_a_restore_needs_its_place_is_told_and_left_alone() {
+    let bench = Bench::new("redb", ENOUGH).await;
+    let url = format!("redb:{}", bench.store_path().join("RESTORING").display());
+    let store = stead::open(&url).await.unwrap();
+    write(&*store, "mine", 0..10, "kept").await;
+    let mut options = replacing();
+    for dry_run in [true, false] {
+        options.dry_run = dry_run;
+        let error = bench.restore(&options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    assert_eq!(content(&*store, KeyRange::all()).await.len(), 10);
+    store.close().await.unwrap();
+
+    options.keep_previous = true;
+    std::fs::create_dir(bench.store_path().join("PREVIOUS")).unwrap();
+    for dry_run in [true, false] {
+        options.dry_run = dry_run;
+        let error = bench.restore(&options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    }
+    assert!(content_of(&bench.url).await == bench.now);
+}
+
 /// What is restored is the newest that is whole, whichever way the store is restored.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_backup_is_restored_where_the_newest_is_damaged() {

@@ -103,6 +103,17 @@ impl<C: EngineConfig> Staging<C> {
         &self.live
     }
 
+    /// That a second store can be made, as far as that is known before: nothing is made yet.
+    ///
+    /// # Errors
+    ///
+    /// - `Invalid`: what is replaced shall be kept, and there is something that was kept before;
+    /// - `Unavailable`: somebody has a store open in the folder in which it would be made.
+    pub fn check(&self, previous: Previous) -> Result<()> {
+        let checked = self.config.directory().check_stage(previous);
+        checked.map_err(|error| error.with("path", self.config.path().display()).during("stage"))
+    }
+
     /// Makes the second store, on a thread of its own. What an earlier restore left there is removed first.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ impl Restore<'_> {
             (Err(_), None) => RestoreWay::Impossible,
         };
         if self.options.dry_run {
+            if let (RestoreWay::Switch, Some(staging)) = (report.way, &staging) {
+                staging.check()?;
+            }
             return Ok(report);
         }
         match (batch, staging) {

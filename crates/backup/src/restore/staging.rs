@@ -25,6 +25,15 @@ pub trait Staging: Send {
     /// The store as it is.
     fn live(&self) -> Arc<dyn Backend>;
 
+    /// That the second store can be made, as far as that is known before: nothing is made yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`stage`](Staging::stage).
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes the second store, empty. Its revisions are no lower than those of the live one.
     ///
     /// # Errors

@@ -35,13 +35,13 @@ impl StoreDirectory {
         self.path.join(STAGED)
     }
 
-    /// Makes room for a store to be staged, and removes one whose restore was cut short. Only while the lock is held.
+    /// That a store may be staged, of which nothing is made yet.
     ///
     /// # Errors
     ///
-    /// `Invalid` if what was replaced is to be kept, and what another restore replaced still is; `Unsupported` where names
-    /// cannot be exchanged; `Unavailable` or `Full`.
-    pub(crate) fn make_stage(&self, previous: Previous) -> Result<()> {
+    /// `Invalid` if what was replaced is to be kept, and what another restore replaced still is; `Unavailable` while
+    /// somebody has a store open where one is staged.
+    pub(crate) fn check_stage(&self, previous: Previous) -> Result<()> {
         let kept = self.path.join(PREVIOUS);
         if previous == Previous::Keep && kept.try_exists().map_err(|cause| self.unswitched(cause))? {
             return Err(Error::invalid(
@@ -49,6 +49,25 @@ impl StoreDirectory {
             )
             .with("kept", kept.display()));
         }
+        let staged = StoreDirectory {
+            path: self.staged_path(),
+            ..self.clone()
+        };
+        if staged.is_marked()? {
+            // What a killed restore left is nobody's.
+            staged.lock(false)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for a store to be staged, and removes one whose restore was cut short. Only while the lock is held.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_stage`](StoreDirectory::check_stage); `Unsupported` where names cannot be exchanged; `Unavailable` or
+    /// `Full`.
+    pub(crate) fn make_stage(&self, previous: Previous) -> Result<()> {
+        self.check_stage(previous)?;
         let staged = self.staged_path();
         let make = || {
             remove(&staged)?;
