@@ -72,7 +72,11 @@ pub(crate) fn write(arguments: &Writer) -> Result<()> {
 
 /// What backups need: they are made by tasks.
 pub(super) fn runtime() -> Result<Runtime> {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Without what waits for sockets and signals: that would make some, and the recorder does not know them.
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
     runtime.context("cannot start a runtime")
 }
 
