@@ -8,6 +8,8 @@ use stead_core::{
     Backend, ChangeSet, Entry, Key, KeyRange, Result, Revision, Snapshot, WatchEvent, WatchSpec,
 };
 
+use crate::manifest::is_hex;
+
 /// How far back marks are set, from the last change set on: the nearer, the denser.
 const BACK: [usize; 8] = [0, 1, 3, 7, 15, 31, 63, 255];
 /// So many revisions of the log are read for them.
@@ -30,9 +32,7 @@ pub(crate) struct Mark {
 
 impl Mark {
     pub(crate) fn is_sound(&self) -> bool {
-        let is_short = |text: &str| {
-            text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
+        let is_short = |text: &str| is_hex(text, 16);
         is_short(&self.changes) && self.value.as_deref().is_none_or(is_short)
     }
 }
@@ -44,13 +44,9 @@ impl Mark {
 /// What the store reports.
 pub(crate) async fn marks(store: &dyn Backend, view: &dyn Snapshot, upto: Revision) -> Result<Vec<Mark>> {
     let (sets, _) = tail(store, upto).await?;
-    let mut marked = Vec::with_capacity(BACK.len());
-    for back in BACK.into_iter().rev() {
-        let Some(at) = sets.len().checked_sub(back + 1) else {
-            continue;
-        };
-        marked.push(&sets[at]);
-    }
+    let marked = BACK.iter().rev();
+    let marked = marked.filter_map(|back| sets.get(sets.len().checked_sub(back + 1)?));
+    let marked: Vec<&ChangeSet> = marked.collect();
     let values = values(view, &marked).await?;
     let marks = marked.iter().zip(values).map(|(set, value)| Mark {
         revision: set.revision.get(),

@@ -22,6 +22,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use stead_core::{Error, Result, StoreUrl, nearest};
 
 use crate::error;
+use crate::repository::FORMAT;
 use crate::task::blocking;
 
 pub use directory::Leftovers;
@@ -115,11 +116,7 @@ impl Location {
     pub(crate) async fn within(&self, name: &str) -> Option<String> {
         if let Some(local) = &self.local {
             let mut above = local.ancestors().skip(1);
-            let found = above.find(|folder| {
-                let file = std::fs::File::open(folder.join(name));
-                let mut bytes = [0; MARK.len()];
-                file.is_ok_and(|mut file| file.read_exact(&mut bytes).is_ok() && bytes == *MARK)
-            });
+            let found = above.find(|folder| begins_with(&folder.join(name), MARK));
             return found.map(|folder| folder.display().to_string());
         }
         let parts: Vec<_> = self.root.parts().collect();
@@ -140,11 +137,8 @@ impl Location {
 
     /// The nearest directory that this one is, or lies in, and that a store is in.
     pub(crate) fn within_store(&self) -> Option<&std::path::Path> {
-        self.local.as_deref()?.ancestors().find(|folder| {
-            let file = std::fs::File::open(folder.join("STEAD"));
-            let mut bytes = [0; STORE.len()];
-            file.is_ok_and(|mut file| file.read_exact(&mut bytes).is_ok() && bytes == *STORE)
-        })
+        let mut folders = self.local.as_deref()?.ancestors();
+        folders.find(|folder| begins_with(&folder.join("STEAD"), STORE))
     }
 
     /// Makes the names in a folder of the repository, and the names of the folders above it, durable.
@@ -329,6 +323,19 @@ fn scheme(url: &str) -> Result<&'static str> {
         None => error,
     };
     Err(error.with("known_schemes", names.collect::<Vec<_>>().join(", ")))
+}
+
+/// Whether a folder of this machine has a repository for backups in it: what else is put there ends it.
+#[must_use]
+pub fn is_repository(folder: &std::path::Path) -> bool {
+    begins_with(&folder.join(FORMAT), MARK)
+}
+
+/// Whether there is a file that begins so.
+fn begins_with<const N: usize>(file: &std::path::Path, begin: &[u8; N]) -> bool {
+    let mut bytes = [0; N];
+    let file = std::fs::File::open(file);
+    file.is_ok_and(|mut file| file.read_exact(&mut bytes).is_ok() && bytes == *begin)
 }
 
 #[cfg(test)]

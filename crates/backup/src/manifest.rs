@@ -223,7 +223,12 @@ pub(crate) fn is_plain(text: &str, most: usize) -> bool {
 
 /// Whether `text` is 32 lower-case hexadecimal digits.
 pub(crate) fn is_lineage(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    is_hex(text, 32)
+}
+
+/// Whether `text` is so many lower-case hexadecimal digits.
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Manifest {

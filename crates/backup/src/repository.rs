@@ -26,7 +26,7 @@ use crate::manifest::is_lineage;
 use crate::task::{blocking, sized};
 use crate::{error, sealed};
 
-const FORMAT: &str = "FORMAT";
+pub(crate) const FORMAT: &str = "FORMAT";
 /// Where the folders of chunks are.
 pub(crate) const CHUNKS: &str = "chunks";
 const NAME: &str = "stead-backup";

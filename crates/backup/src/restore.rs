@@ -217,12 +217,10 @@ impl Repository {
         if let Some(entry) = &unfinished
             && entry.value() != mark_of(self, newest.id).as_bytes()
         {
-            let error = Error::invalid(
+            return Err(unfinished_restore(
                 "the target holds an unfinished restore of another backup; finish that one, or empty the target",
-            );
-            return Err(marked_backup(entry)
-                .into_iter()
-                .fold(error, |error, id| error.with("backup", id)));
+                entry,
+            ));
         }
         // What lies outside of the range stays, and is in use.
         let live = unfinished.is_none() && holds_anything(&**target, &KeyRange::all()).await?;
@@ -331,11 +329,15 @@ fn mark_of(repository: &Repository, backup: BackupId) -> String {
     )
 }
 
-/// The backup that a mark is of, where it can be read.
-fn marked_backup(mark: &Entry) -> Option<BackupId> {
-    let text = std::str::from_utf8(mark.value()).ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("backup ")?.parse().ok())
+/// What is wrong with a store that has a mark, with the name of the backup that it is of, where that can be read.
+fn unfinished_restore(message: &'static str, mark: &Entry) -> Error {
+    let text = std::str::from_utf8(mark.value()).unwrap_or_default();
+    let mut lines = text.lines();
+    let error = Error::invalid(message);
+    match lines.find_map(|line| line.strip_prefix("backup ")?.parse::<BackupId>().ok()) {
+        Some(id) => error.with("backup", id),
+        None => error,
+    }
 }
 
 /// That the store is not the target of a restore that was cut short, and so holds a part of a backup.
@@ -344,15 +346,13 @@ fn marked_backup(mark: &Entry) -> Option<BackupId> {
 ///
 /// `Invalid` if it is; what the store reports.
 pub async fn check_finished(store: &dyn Backend) -> Result<()> {
-    let Some(mark) = store.get(&mark_key()?).await? else {
-        return Ok(());
-    };
-    let error = Error::invalid(
-        "the store holds a part of a backup, since a restore into it was cut short; restore the backup again",
-    );
-    Err(marked_backup(&mark)
-        .into_iter()
-        .fold(error, |error, id| error.with("backup", id)))
+    match store.get(&mark_key()?).await? {
+        None => Ok(()),
+        Some(mark) => Err(unfinished_restore(
+            "the store holds a part of a backup, since a restore into it was cut short; restore the backup again",
+            &mark,
+        )),
+    }
 }
 
 /// The highest revision that any backup says anything of: a partition that became empty has none in the newest, and a store

@@ -187,14 +187,12 @@ impl Writer {
 
     /// Waits until all is written; [`Attempt::sync`] makes it durable. The top of the tree, and what was counted.
     pub(crate) async fn finish(mut self) -> Result<(Root, BackupCounts)> {
-        if !self.block.is_empty() {
-            let block = std::mem::take(&mut self.block);
+        let block = std::mem::take(&mut self.block);
+        if block.is_empty() {
+            self.attempt.spare.blocks.give_buffer(block);
+        } else {
             self.make(block);
         }
-        self.attempt
-            .spare
-            .blocks
-            .give_buffer(std::mem::take(&mut self.block));
         while !self.jobs.is_empty() {
             self.take_job().await?;
         }

@@ -1,10 +1,9 @@
 //! Which store, and opening it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use stead::backup::is_repository;
 use stead::core::{Backend, Read, StoreUrl};
 use stead::state::StateManager;
 use stead::{Config, Error};
@@ -111,15 +110,8 @@ pub(crate) fn check_place(text: &str) -> Result<()> {
         };
         path.canonicalize().ok()
     });
-    let is_repository = |dir: &&Path| {
-        let mut begin = [0; REPOSITORY.len()];
-        let file = File::open(dir.join("FORMAT"));
-        file.is_ok_and(|mut file| file.read_exact(&mut begin).is_ok() && begin == *REPOSITORY)
-    };
-    match there
-        .as_deref()
-        .and_then(|path| path.ancestors().find(is_repository))
-    {
+    let mut around = there.as_deref().into_iter().flat_map(Path::ancestors);
+    match around.find(|dir| is_repository(dir)) {
         None => Ok(()),
         Some(repository) => Err(Error::invalid(
             "the store would lie among the files of a repository for backups; name a place elsewhere",
@@ -129,9 +121,6 @@ pub(crate) fn check_place(text: &str) -> Result<()> {
         .into()),
     }
 }
-
-/// How the file `FORMAT` of a repository begins.
-const REPOSITORY: &[u8; 25] = br#"{"format":"stead-backup","#;
 
 #[cfg(test)]
 mod tests {
