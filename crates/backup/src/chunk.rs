@@ -21,6 +21,7 @@ use bytes::Bytes;
 use stead_core::{Error, Result};
 
 use crate::hash::Hash;
+use crate::spare::rounded;
 
 const MAGIC: &[u8; 4] = b"STBC";
 const VERSION: u8 = 1;
@@ -222,7 +223,7 @@ pub(crate) fn decode_into(named: &ChunkRef, kind: Kind, bytes: &[u8], content: &
             if framed != Some(u64::from(named.content)) {
                 return Err(malformed());
             }
-            content.reserve_exact(wanted);
+            content.reserve_exact(rounded(wanted));
             decompress(body, content).map_err(|cause| malformed().because(cause))?;
             if content.len() == wanted {
                 Ok(())

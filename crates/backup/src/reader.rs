@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use stead_core::{Key, KeyRange, Result};
 
 use crate::chunk::{self, Kind};
@@ -36,23 +35,30 @@ pub(crate) struct Reader<T = Vec<Record>> {
     /// The next chunk, which is too long to be read beside those.
     held: Option<Child>,
     ahead_bytes: usize,
-    spare: Arc<Spare<Buffers>>,
+    memory: Arc<Memory>,
 }
 
-/// Buffers to read a chunk into. There are no more than chunks that are read at a time; kept by the threads that read, of which
-/// there may be many, they would add up.
+/// Memory to read chunks into. There are no more of each than chunks that are read at a time, and for their contents as many more
+/// as there are chunks whose values are in use; kept by the threads that read, of which there may be many, they would add up.
+#[derive(Default)]
+struct Memory {
+    contents: Arc<Spare<Vec<u8>>>,
+    buffers: Spare<Buffers>,
+}
+
 #[derive(Default)]
 struct Buffers {
-    content: Vec<u8>,
+    /// The chunk as it is stored, where it is in a directory.
+    stored: Vec<u8>,
     rows: Rows,
 }
 
-/// Runs `work` with buffers, the first of which is empty.
+/// Runs `work` with buffers, of which that for bytes is empty.
 fn with_buffers<T>(spare: &Spare<Buffers>, work: impl FnOnce(&mut Buffers) -> T) -> T {
     let mut buffers = spare.take();
-    buffers.content.clear();
+    buffers.stored.clear();
     let done = work(&mut buffers);
-    if buffers.content.capacity() + buffers.rows.memory() <= KEPT_BYTES {
+    if buffers.stored.capacity() + buffers.rows.memory() <= KEPT_BYTES {
         spare.give(buffers);
     }
     done
@@ -127,7 +133,7 @@ impl<T: Send + 'static> Reader<T> {
             jobs: VecDeque::new(),
             held: None,
             ahead_bytes: AHEAD_BYTES,
-            spare: Arc::default(),
+            memory: Arc::default(),
         }
     }
 
@@ -181,7 +187,7 @@ impl<T: Send + 'static> Reader<T> {
                 verified: self.verified,
                 make: self.make,
                 range: self.leaves.range.clone(),
-                spare: Arc::clone(&self.spare),
+                memory: Arc::clone(&self.memory),
             };
             let job = Task::spawn(read(self.leaves.repository.clone(), wanted));
             self.jobs.push_back((bytes, job));
@@ -308,7 +314,7 @@ struct Wanted<T> {
     verified: bool,
     make: Make<T>,
     range: KeyRange,
-    spare: Arc<Spare<Buffers>>,
+    memory: Arc<Memory>,
 }
 
 /// What the records of a chunk give, if they are what the tree says.
@@ -316,31 +322,38 @@ async fn read<T: Send + 'static>(repository: Repository, wanted: Wanted<T>) -> R
     if repository.location().local().is_some() {
         // Each step on a thread of its own would take longer than to wait for the disk here.
         return blocking(move || {
-            let bytes = repository.chunk_file(&wanted.leaf.chunk)?;
-            wanted.of(&bytes)
+            with_buffers(&wanted.memory.buffers, |Buffers { stored, rows }| {
+                repository.chunk_file(&wanted.leaf.chunk, stored)?;
+                wanted.of(stored, rows)
+            })
         })
         .await;
     }
     let bytes = repository.chunk_bytes(&wanted.leaf.chunk).await?;
     let bytes_of_content = wanted.leaf.chunk.content as usize;
-    sized(bytes_of_content, move || wanted.of(&bytes)).await
+    sized(bytes_of_content, move || {
+        with_buffers(&wanted.memory.buffers, |Buffers { rows, .. }| {
+            wanted.of(&bytes, rows)
+        })
+    })
+    .await
 }
 
 impl<T> Wanted<T> {
-    fn of(&self, bytes: &Bytes) -> Result<T> {
+    fn of(&self, stored: &[u8], rows: &mut Rows) -> Result<T> {
         let leaf = &self.leaf;
         let at = |error: stead_core::Error| error.with("chunk", leaf.chunk.id);
-        with_buffers(&self.spare, |Buffers { content, rows }| {
-            chunk::decode_into(&leaf.chunk, Kind::Records, bytes, content)?;
-            let table = rows.decode(content, self.shape).map_err(at)?;
-            let right = table.len() as u64 == leaf.records
-                && (self.verified || table.digest() == leaf.digest)
-                && table.bounds() == Some((leaf.first.as_bytes(), leaf.last.as_bytes()));
-            if right {
-                (self.make)(&table, &self.range)
-            } else {
-                Err(at(malformed()))
-            }
-        })
+        let mut content = self.memory.contents.take();
+        chunk::decode_into(&leaf.chunk, Kind::Records, stored, &mut content)?;
+        let content = Spare::lend(&self.memory.contents, content);
+        let table = rows.decode(&content, self.shape).map_err(at)?;
+        let right = table.len() as u64 == leaf.records
+            && (self.verified || table.digest() == leaf.digest)
+            && table.bounds() == Some((leaf.first.as_bytes(), leaf.last.as_bytes()));
+        if right {
+            (self.make)(&table, &self.range)
+        } else {
+            Err(at(malformed()))
+        }
     }
 }

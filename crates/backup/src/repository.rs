@@ -23,6 +23,7 @@ use crate::chunk::{self, ChunkRef, Kind};
 use crate::hash::Hash;
 use crate::location::{Location, Purpose, open_location};
 use crate::manifest::is_lineage;
+use crate::spare::rounded;
 use crate::task::{blocking, sized};
 use crate::{error, sealed};
 
@@ -379,8 +380,8 @@ impl Repository {
         found.ok_or_else(|| missing(&named.id))
     }
 
-    /// The same on the caller's thread. Only in a directory.
-    pub(crate) fn chunk_file(&self, named: &ChunkRef) -> Result<Bytes> {
+    /// The same on the caller's thread, into a buffer that is empty. Only in a directory.
+    pub(crate) fn chunk_file(&self, named: &ChunkRef, bytes: &mut Vec<u8>) -> Result<()> {
         let Some(path) = self
             .0
             .location
@@ -393,12 +394,11 @@ impl Repository {
         let most = u64::from(named.stored).min(chunk::MAX_BYTES as u64) + 1;
         let read = open_file(&path).and_then(|file| {
             let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(0);
-            let mut bytes = Vec::with_capacity(length + 1);
-            file.take(most).read_to_end(&mut bytes)?;
-            Ok(bytes)
+            bytes.reserve_exact(rounded(length + 1));
+            file.take(most).read_to_end(bytes)
         });
         match read {
-            Ok(bytes) => Ok(bytes.into()),
+            Ok(_) => Ok(()),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Err(missing(&named.id)),
             Err(cause) => Err(error::file(cause, &path)),
         }

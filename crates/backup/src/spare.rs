@@ -1,10 +1,18 @@
 //! Memory that is used again: what is fresh from the operating system costs more than what is written to it, and what
 //! threads keep for themselves adds up.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
 
 /// Longer buffers than this, in bytes, are not kept: a chunk of small entries fits.
 pub(crate) const KEPT_BYTES: usize = 8 << 20;
+
+/// A capacity for a buffer of `bytes` that is used again, so that one which was long enough for a chunk is so for most others.
+pub(crate) fn rounded(bytes: usize) -> usize {
+    const STEP_BYTES: usize = 256 << 10;
+    bytes.next_multiple_of(STEP_BYTES)
+}
 
 /// Things that wait to be used again. There are never more of them than were in use at a time.
 #[derive(Debug, Default)]
@@ -45,6 +53,34 @@ impl<T> Spare<Vec<T>> {
     }
 }
 
+/// A buffer that is given back once nobody has a part of it any more.
+struct Lent {
+    buffer: Vec<u8>,
+    to: Arc<Spare<Vec<u8>>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.to.give_buffer(std::mem::take(&mut self.buffer));
+    }
+}
+
+impl Spare<Vec<u8>> {
+    /// What is in `buffer`, which comes back when the last part of it is dropped.
+    pub(crate) fn lend(this: &Arc<Self>, buffer: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent {
+            buffer,
+            to: Arc::clone(this),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +116,17 @@ mod tests {
         spare.keep(2);
         let taken = [spare.take(), spare.take(), spare.take()].map(|buffer| buffer.capacity());
         assert_eq!(taken, [1000, 100, 0]);
+    }
+
+    #[test]
+    fn what_is_lent_comes_back_when_its_last_part_is_dropped() {
+        let spare = Arc::new(Spare::<Vec<u8>>::default());
+        let lent = Spare::lend(&spare, vec![7; 1000]);
+        let part = lent.slice(990..);
+        drop(lent);
+        assert_eq!(spare.take().capacity(), 0);
+        assert_eq!(part, [7; 10][..]);
+        drop(part);
+        assert!(spare.take().capacity() >= 1000);
     }
 }

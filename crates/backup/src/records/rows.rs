@@ -70,7 +70,7 @@ impl Rows {
     /// `Corrupt` for anything else: keys out of order, or a length that does not fit. Of what `content` claims, no more is
     /// allocated than what it can hold, and the keys of a chunk, which it may write shorter where they share bytes, are no
     /// more than those of a chunk that was cut as it has to be.
-    pub(crate) fn decode<'a>(&'a mut self, content: &'a [u8], shape: Shape) -> Result<Table<'a>> {
+    pub(crate) fn decode<'a>(&'a mut self, content: &'a Bytes, shape: Shape) -> Result<Table<'a>> {
         let mut reader = Reader::new(content);
         let count = reader.size()?;
         // Each record takes a byte at least in every column, and weighs something.
@@ -164,7 +164,7 @@ impl Rows {
 /// The records of a chunk, read.
 pub(crate) struct Table<'a> {
     rows: &'a Rows,
-    content: &'a [u8],
+    content: &'a Bytes,
 }
 
 impl<'a> Table<'a> {
@@ -218,7 +218,7 @@ impl<'a> Table<'a> {
         hash.finish()
     }
 
-    /// The records whose keys are in `range`. Their values share one copy of those of the chunk.
+    /// The records whose keys are in `range`. Their values are parts of the content of the chunk.
     ///
     /// # Errors
     ///
@@ -236,8 +236,7 @@ impl<'a> Table<'a> {
         if wanted == 0 {
             return Ok(records);
         }
-        let values = Bytes::copy_from_slice(&self.content[self.rows.values..]);
-        let mut end = 0;
+        let mut end = self.rows.values;
         for row in self.rows() {
             let start = end;
             end += row.cell.value().map_or(0, <[u8]>::len);
@@ -250,7 +249,7 @@ impl<'a> Table<'a> {
                 first: row.first,
                 deadline: row.deadline,
                 payload: match row.cell {
-                    Cell::Value(_) => Payload::Value(values.slice(start..end)),
+                    Cell::Value(_) => Payload::Value(self.content.slice(start..end)),
                     Cell::Deleted => Payload::Deleted,
                     Cell::Expired => Payload::Expired,
                 },
@@ -263,5 +262,6 @@ impl<'a> Table<'a> {
 /// All records of a chunk.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decode(content: &[u8], shape: Shape) -> Result<Vec<Record>> {
-    Rows::default().decode(content, shape)?.records(&KeyRange::all())
+    let content = Bytes::copy_from_slice(content);
+    Rows::default().decode(&content, shape)?.records(&KeyRange::all())
 }

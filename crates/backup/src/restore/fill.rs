@@ -18,7 +18,7 @@ use crate::task::Task;
 /// Entries of a batch.
 const BATCH_ENTRIES: usize = 4096;
 /// Bytes of a batch.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 /// Bytes between two syncs.
 const SYNC_BYTES: usize = 32 << 20;
 
