@@ -27,6 +27,7 @@ use deadlines::Shift;
 pub use point::RestorePoint;
 use point::{Chosen, choose};
 pub use staging::Staging;
+pub(crate) use staging::Target;
 use there::There;
 
 /// How to restore.
@@ -162,12 +163,13 @@ impl Repository {
     ) -> Result<RestoreReport> {
         let restored = async {
             let log = Log::read(self).await?;
-            Box::pin(self.restore_from(&log, target, &mut None, options, clock)).await
+            Box::pin(self.restore_from(&log, &mut Target::store(target), options, clock)).await
         };
         restored.await.map_err(|error| error.during("restore"))
     }
 
-    /// Restores a backup into the live store of `staging`, and closes it.
+    /// Restores a backup into the live store of `staging`, and closes it. One that is not there is made once the backup was
+    /// compared with its hashes.
     ///
     /// As [`restore`](Repository::restore), but a difference that is too large for one batch is no obstacle: a second store
     /// is filled beside the live one, with the backup and with what the live one holds outside of the range, compared,
@@ -190,25 +192,35 @@ impl Repository {
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
-        let live = staging.live();
+        let mut target = Target::staged(staging);
         let restored = async {
             let log = Log::read(self).await?;
-            Box::pin(self.restore_from(&log, &live, &mut Some(staging), options, clock)).await
+            Box::pin(self.restore_from(&log, &mut target, options, clock)).await
         };
-        closing(&*live, restored.await).await
+        let restored = restored.await;
+        target.closing(restored).await
     }
 
-    /// Restores what `log` says. `staging` is taken when it is needed: by then the backup was compared with its hashes.
+    /// Restores what `log` says.
     pub(crate) async fn restore_from(
         &self,
         log: &Log,
-        target: &Arc<dyn Backend>,
-        staging: &mut Option<Box<dyn Staging>>,
+        into: &mut Target,
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<RestoreReport> {
         let chosen = choose(log, options.point)?;
         let newest = newest(&chosen.chain)?;
+        let is_new = into.is_new();
+        if is_new && options.dry_run {
+            return Err(Error::invalid(
+                "there is no store to compare with; a restore would make one, and fill it",
+            ));
+        }
+        if is_new {
+            self.verify_chosen(&chosen, options).await?;
+        }
+        let target = &into.live().await?;
         if !target.capabilities().writable {
             return Err(Error::unsupported("the target is open for reading only"));
         }
@@ -229,10 +241,9 @@ impl Repository {
                 "the target is not empty; name an empty one, or ask for what it holds to be replaced",
             ));
         }
-        self.verify_chain(&chosen.chain, &|done, total| {
-            options.report(Phase::Verifying, done, total);
-        })
-        .await?;
+        if !is_new {
+            self.verify_chosen(&chosen, options).await?;
+        }
         let restore = Restore {
             repository: self,
             chosen: &chosen,
@@ -246,18 +257,18 @@ impl Repository {
             restore.check_untouched().await?;
         }
         match (live, options.dry_run) {
-            (true, _) => restore.replace(newest.id, staging.take()).await,
+            (true, _) => restore.replace(newest.id, into.take_staging()).await,
             (false, true) => restore.count(newest.id).await,
             (false, false) => restore.fill(newest.id, mark, unfinished.is_some()).await,
         }
     }
-}
 
-/// What came of a restore, once the live store is closed. Where another took its place, it was closed for that.
-pub(crate) async fn closing<T>(live: &dyn Backend, restored: Result<T>) -> Result<T> {
-    let closed = live.close().await;
-    let restored = restored.and_then(|report| closed.map(|()| report));
-    restored.map_err(|error| error.during("restore"))
+    async fn verify_chosen(&self, chosen: &Chosen<'_>, options: &RestoreOptions) -> Result<()> {
+        self.verify_chain(&chosen.chain, &|done, total| {
+            options.report(Phase::Verifying, done, total);
+        })
+        .await
+    }
 }
 
 /// A restore under way.

@@ -7,7 +7,8 @@ use stead_core::{Clock, Result};
 ///
 /// As [`Repository::restore`], and a store in a directory may hold as much as it likes: what is too much for one batch is
 /// restored beside it, compared, and put in its place in one step ([`Repository::restore_staged`]). Nobody else can open the
-/// store meanwhile. Runs on a tokio runtime, as all that has to do with backups.
+/// store meanwhile. One in a directory that is not there, or is empty, is made once the backup was compared with its hashes.
+/// Runs on a tokio runtime, as all that has to do with backups.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -76,15 +77,16 @@ pub async fn restore_latest(
 
 #[cfg(any(feature = "redb", feature = "fjall", feature = "rocksdb", feature = "sled"))]
 mod beside {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use stead_backup::{RestoreOptions, Staging};
-    use stead_core::{Backend, Reply, Result, StoreUrl};
+    use stead_core::{Backend, Error, Reply, Result, StoreUrl};
     use stead_embedded::{EngineConfig, Previous};
 
-    /// The store at `url`, if it is one in a directory.
+    /// The store at `url`, if it is one in a directory. One that is not there is not made yet.
     pub(super) async fn open(url: &str, options: &RestoreOptions) -> Result<Option<Box<dyn Staging>>> {
+        crate::check_url(url)?;
         let url: StoreUrl = url.parse()?;
         let previous = if options.keep_previous {
             Previous::Keep
@@ -106,33 +108,74 @@ mod beside {
     }
 
     async fn at<C: EngineConfig>(url: StoreUrl, previous: Previous) -> Result<Box<dyn Staging>> {
-        let staging = stead_embedded::Staging::<C>::open(url).await?;
-        Ok(Box::new(Beside { staging, previous }))
+        let staging = match holds_nothing(Path::new(url.place())) {
+            true => None,
+            false => Some(stead_embedded::Staging::<C>::open(url.clone()).await?),
+        };
+        Ok(Box::new(Beside {
+            url,
+            previous,
+            staging,
+        }))
+    }
+
+    /// Whether there is no directory, or an empty one. What else may be wrong with it is told when the store is opened.
+    fn holds_nothing(place: &Path) -> bool {
+        match place.read_dir() {
+            Ok(mut names) => names.next().is_none(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
     }
 
     struct Beside<C: EngineConfig> {
-        staging: stead_embedded::Staging<C>,
+        url: StoreUrl,
         previous: Previous,
+        /// None as long as there is no store.
+        staging: Option<stead_embedded::Staging<C>>,
     }
 
     impl<C: EngineConfig> Staging for Beside<C> {
-        fn live(&self) -> Arc<dyn Backend> {
-            Arc::clone(self.staging.live()) as Arc<dyn Backend>
+        fn is_there(&self) -> bool {
+            self.staging.is_some()
+        }
+
+        fn live(&mut self) -> Reply<'_, Arc<dyn Backend>> {
+            Reply::pending(async {
+                let staging = match &mut self.staging {
+                    Some(staging) => staging,
+                    none => none.insert(stead_embedded::Staging::open(self.url.clone()).await?),
+                };
+                Ok(Arc::clone(staging.live()) as Arc<dyn Backend>)
+            })
         }
 
         fn check(&self) -> Result<()> {
-            self.staging.check(self.previous)
+            match &self.staging {
+                Some(staging) => staging.check(self.previous),
+                None => Ok(()),
+            }
         }
 
         fn stage(&mut self) -> Reply<'_, Arc<dyn Backend>> {
+            let Some(staging) = &mut self.staging else {
+                return Reply::fail(unopened());
+            };
             Reply::pending(async {
-                let staged: Arc<dyn Backend> = self.staging.stage(self.previous).await?;
+                let staged: Arc<dyn Backend> = staging.stage(self.previous).await?;
                 Ok(staged)
             })
         }
 
         fn switch(self: Box<Self>) -> Reply<'static, Option<PathBuf>> {
-            Reply::pending(self.staging.switch())
+            match self.staging {
+                Some(staging) => Reply::pending(staging.switch()),
+                None => Reply::fail(unopened()),
+            }
         }
+    }
+
+    #[cold]
+    fn unopened() -> Error {
+        Error::internal("a restore beside a store that was not opened")
     }
 }

@@ -286,8 +286,8 @@ struct Disturbed<F> {
 }
 
 impl<F: FnMut(&Arc<dyn Backend>) + Send + 'static> Staging for Disturbed<F> {
-    fn live(&self) -> Arc<dyn Backend> {
-        Arc::clone(self.staging.live()) as Arc<dyn Backend>
+    fn live(&mut self) -> Reply<'_, Arc<dyn Backend>> {
+        Reply::ready(Arc::clone(self.staging.live()) as Arc<dyn Backend>)
     }
 
     fn stage(&mut self) -> Reply<'_, Arc<dyn Backend>> {
@@ -437,4 +437,62 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     below
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
+}
+
+/// The first chunk of records gets another byte.
+fn damage(repository: &Path) {
+    let mut folders = vec![repository.join("chunks")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).unwrap();
+            if bytes[5] == 1 {
+                *bytes.last_mut().unwrap() ^= 1;
+                std::fs::write(&path, bytes).unwrap();
+                return;
+            }
+        }
+    }
+    panic!("there is no chunk of records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_backup_makes_no_store() {
+    for engine in ENGINES {
+        let bench = Bench::new(engine, 1000).await;
+        let place = bench.dir.path().join("above").join("new");
+        let url = format!("{engine}:{}", place.display());
+        let mut options = RestoreOptions::new(RestorePoint::Latest);
+        options.dry_run = true;
+        let error = stead::restore(&url, &bench.repository, &options, &SystemClock).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid, "{engine}");
+        options.dry_run = false;
+        let misspelt = stead::restore(
+            &format!("{url}?cahce=1"),
+            &bench.repository,
+            &options,
+            &SystemClock,
+        )
+        .await;
+        assert_eq!(misspelt.unwrap_err().kind(), ErrorKind::Invalid, "{engine}");
+
+        damage(&bench.dir.path().join("backups"));
+        let error = stead::restore(&url, &bench.repository, &options, &SystemClock).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt, "{engine}");
+        let error = stead::restore_latest(&url, &bench.repository, &options, &SystemClock).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt, "{engine}");
+        assert!(!bench.dir.path().join("above").exists(), "{engine}");
+
+        let store = stead::open(&bench.url).await.unwrap();
+        let manager = BackupManager::new(bench.repository.clone(), Arc::clone(&store));
+        manager.create_backup(BackupType::Full).await.unwrap();
+        store.close().await.unwrap();
+        let report = stead::restore(&url, &bench.repository, &options, &SystemClock).await;
+        assert_eq!(report.unwrap().way, RestoreWay::Fill, "{engine}");
+        assert!(content_of(&url).await == bench.now, "{engine}");
+    }
 }

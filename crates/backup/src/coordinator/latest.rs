@@ -7,7 +7,7 @@ use stead_core::{Backend, Clock, Error, ErrorKind, Result, Timestamp};
 use crate::log::Log;
 use crate::manifest::BackupId;
 use crate::repository::Repository;
-use crate::restore::{RestoreOptions, RestorePoint, RestoreReport, Staging, closing};
+use crate::restore::{RestoreOptions, RestorePoint, RestoreReport, Staging, Target};
 
 /// What [`Repository::restore_latest`] did.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Repository {
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<LatestReport> {
-        let found = Box::pin(self.newest_whole(target, &mut None, options, clock)).await;
+        let found = Box::pin(self.newest_whole(&mut Target::store(target), options, clock)).await;
         found.map_err(|error| error.during("restore"))
     }
 
@@ -88,15 +88,14 @@ impl Repository {
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<LatestReport> {
-        let live = staging.live();
-        let found = Box::pin(self.newest_whole(&live, &mut Some(staging), options, clock)).await;
-        closing(&*live, found).await
+        let mut target = Target::staged(staging);
+        let found = Box::pin(self.newest_whole(&mut target, options, clock)).await;
+        target.closing(found).await
     }
 
     async fn newest_whole(
         &self,
-        target: &Arc<dyn Backend>,
-        staging: &mut Option<Box<dyn Staging>>,
+        target: &mut Target,
         options: &RestoreOptions,
         clock: &dyn Clock,
     ) -> Result<LatestReport> {
@@ -116,7 +115,7 @@ impl Repository {
             let backup = manifest.id;
             let mut one = options.clone();
             one.point = RestorePoint::Backup(backup);
-            match Box::pin(self.restore_from(&log, target, staging, &one, clock)).await {
+            match Box::pin(self.restore_from(&log, target, &one, clock)).await {
                 Ok(restored) => {
                     return Ok(LatestReport {
                         restored,

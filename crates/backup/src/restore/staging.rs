@@ -22,8 +22,18 @@ const REPORT_ENTRIES: u64 = 4096;
 /// `stead::restore` of the facade has one for every URL of a store in a directory. Nobody else may write to the live store
 /// from the beginning to the end.
 pub trait Staging: Send {
-    /// The store as it is.
-    fn live(&self) -> Arc<dyn Backend>;
+    /// Whether there is a live store already. Where there is none, it is asked for, and so made, only once the backup was
+    /// compared with its hashes: a damaged one leaves nothing behind.
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    /// The live store, opened, or made where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As opening it.
+    fn live(&mut self) -> Reply<'_, Arc<dyn Backend>>;
 
     /// That the second store can be made, as far as that is known before: nothing is made yet.
     ///
@@ -48,6 +58,60 @@ pub trait Staging: Send {
     ///
     /// `UnknownOutcome` if it is not known which of the two is there; with any other the first is, unchanged.
     fn switch(self: Box<Self>) -> Reply<'static, Option<PathBuf>>;
+}
+
+/// What is restored into.
+pub(crate) struct Target {
+    live: Option<Arc<dyn Backend>>,
+    /// Taken when a second store is needed: by then the backup was compared with its hashes.
+    staging: Option<Box<dyn Staging>>,
+}
+
+impl Target {
+    pub(crate) fn store(live: &Arc<dyn Backend>) -> Self {
+        Target {
+            live: Some(Arc::clone(live)),
+            staging: None,
+        }
+    }
+
+    pub(crate) fn staged(staging: Box<dyn Staging>) -> Self {
+        Target {
+            live: None,
+            staging: Some(staging),
+        }
+    }
+
+    /// Whether the store is still to be made.
+    pub(super) fn is_new(&self) -> bool {
+        self.live.is_none() && self.staging.as_ref().is_some_and(|staging| !staging.is_there())
+    }
+
+    pub(super) async fn live(&mut self) -> Result<Arc<dyn Backend>> {
+        match (&self.live, &mut self.staging) {
+            (Some(live), _) => Ok(Arc::clone(live)),
+            (None, Some(staging)) => {
+                let live = staging.live().await?;
+                Ok(Arc::clone(self.live.insert(live)))
+            }
+            (None, None) => Err(Error::internal("a restore into no store")),
+        }
+    }
+
+    pub(super) fn take_staging(&mut self) -> Option<Box<dyn Staging>> {
+        self.staging.take()
+    }
+
+    /// What came of the restore, once the live store is closed, if it was opened. Where another took its place, it was
+    /// closed for that.
+    pub(crate) async fn closing<T>(self, restored: Result<T>) -> Result<T> {
+        let closed = match self.live {
+            Some(live) => live.close().await,
+            None => Ok(()),
+        };
+        let restored = restored.and_then(|report| closed.map(|()| report));
+        restored.map_err(|error| error.during("restore"))
+    }
 }
 
 impl Restore<'_> {
