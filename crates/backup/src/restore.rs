@@ -1,6 +1,7 @@
 //! Restoring a backup into a store.
 
 mod compare;
+mod cut_short;
 mod deadlines;
 mod fill;
 mod point;
@@ -22,6 +23,7 @@ use crate::manifest::{BackupId, Manifest};
 use crate::merge::Merge;
 use crate::repository::Repository;
 
+use cut_short::{Place, cut_short};
 pub use deadlines::Deadlines;
 use deadlines::Shift;
 pub use point::RestorePoint;
@@ -154,7 +156,7 @@ impl Repository {
     ///   [`restore_staged`](Repository::restore_staged) can do, or the target cannot keep deadlines;
     /// - `Corrupt`: the backup is damaged, or a chain lacks a link, with its name;
     /// - `Full` and others that the target reports. A target that was empty is then marked as unfinished: the same restore
-    ///   begins anew in it.
+    ///   begins anew in it. `UnknownOutcome` is of a batch that replaces what the target held, and of nothing else.
     pub async fn restore(
         &self,
         target: &Arc<dyn Backend>,
@@ -259,7 +261,10 @@ impl Repository {
         match (live, options.dry_run) {
             (true, _) => restore.replace(newest.id, into.take_staging()).await,
             (false, true) => restore.count(newest.id).await,
-            (false, false) => restore.fill(newest.id, mark, unfinished.is_some()).await,
+            (false, false) => {
+                let filled = restore.fill(newest.id, mark, unfinished.is_some()).await;
+                filled.map_err(|error| cut_short(error, Place::Target))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use stead_backup::{BackupManager, BackupType, Repository, VerifyOptions};
+use stead_conformance::small_disk;
 use stead_core::{Clock, Error, ErrorKind, Random as _, SeededRandom, SystemRandom, WriteBatch};
 use support::{Bench, key, put};
 
@@ -226,36 +227,9 @@ async fn a_record_that_vanishes_while_a_backup_runs_is_missed() {
     assert!(!bench.path().join("log/000000000002").exists());
 }
 
-/// Runs an ignored test of this file in a file system of its own with `mebibytes`, which goes with the process. It takes the
-/// rights of root, or a namespace of users; without either the test fails.
-fn in_a_small_place(test: &str, mebibytes: usize) {
-    let place = tempfile::tempdir().unwrap();
-    let script =
-        r#"mount -t tmpfs -o "$1" tmpfs "$2" && export STEAD_SMALL_PLACE="$2" && shift 2 && exec "$@""#;
-    let mut command = Command::new("unshare");
-    let id = Command::new("id").arg("-u").output().unwrap();
-    if id.stdout != b"0\n" {
-        command.args(["--user", "--map-root-user"]);
-    }
-    let output = command
-        .args(["--mount", "--", "sh", "-c", script, "sh"])
-        .arg(format!("size={mebibytes}m,mode=0700"))
-        .arg(place.path())
-        .arg(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && shown.contains("1 passed"),
-        "{shown}{errors}"
-    );
-}
-
-/// A backup of `store` in the place that [`in_a_small_place`] made.
+/// A backup of `store` on the small disk.
 async fn in_place(bench: &Bench) -> (PathBuf, BackupManager) {
-    let path = PathBuf::from(std::env::var_os("STEAD_SMALL_PLACE").unwrap()).join("repo");
+    let path = small_disk::path().join("repo");
     let repository = init(&path, bench).await.unwrap();
     let manager = BackupManager::new(repository, Arc::clone(&bench.store)).with_clock(bench.clock.clone());
     manager.create_backup(BackupType::Full).await.unwrap();
@@ -264,7 +238,7 @@ async fn in_place(bench: &Bench) -> (PathBuf, BackupManager) {
 
 #[test]
 fn a_full_disk_leaves_what_was_there() {
-    in_a_small_place("on_a_full_disk", 8);
+    small_disk::run_test("on_a_full_disk", 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,7 +289,7 @@ async fn on_a_full_disk() {
 
 #[test]
 fn a_repository_that_cannot_be_written_to_is_read() {
-    in_a_small_place("on_a_disk_to_read", 8);
+    small_disk::run_test("on_a_disk_to_read", 8);
 }
 
 #[tokio::test]

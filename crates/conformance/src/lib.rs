@@ -42,6 +42,7 @@
 //!   capabilities, oracles;
 //! - [`crash`]: numbered writes, and what must be left of them after a crash;
 //! - [`oracle`]: random sequences against a model, and a check of concurrent histories;
+//! - [`small_disk`]: tests on a file system that is soon full;
 //! - [`mod@reference`]: a store that is simple enough to be right by reading it, and that can be made wrong on purpose, to
 //!   show that the suite bites.
 
@@ -51,6 +52,7 @@ mod harness;
 pub mod oracle;
 mod pass_through;
 pub mod reference;
+pub mod small_disk;
 mod support;
 
 pub use harness::{Offers, OpenOptions, Place, Subject, Verdict, main, run, verdicts};

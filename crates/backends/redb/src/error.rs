@@ -57,10 +57,16 @@ pub(crate) fn table(error: TableError) -> Error {
 /// A failure of the commit itself, after which nobody knows what is on disk: never `Full`, which would promise that
 /// nothing was written.
 pub(crate) fn commit(error: CommitError) -> Error {
-    if let CommitError::Storage(StorageError::Corrupted(_)) = error {
-        return Error::corrupt("redb finds its file damaged; restore the store from a backup").because(error);
+    let unfinished = Error::unavailable("redb could not finish a commit; open the store anew");
+    match error {
+        CommitError::Storage(StorageError::Corrupted(_)) => {
+            Error::corrupt("redb finds its file damaged; restore the store from a backup").because(error)
+        }
+        CommitError::Storage(StorageError::Io(cause)) => {
+            unfinished.because(file_error("the disk failed", cause))
+        }
+        other => unfinished.because(other),
     }
-    Error::unavailable("redb could not finish a commit; open the store anew").because(error)
 }
 
 /// A failure to open the file at `path`.

@@ -28,7 +28,7 @@ pub(crate) fn writing(error: rocksdb::Error) -> Error {
         _ if is_full(&error) => Error::unavailable(
             "rocksdb could not finish a commit, there is no room left on the disk; make room and open the store anew",
         )
-        .because(error),
+        .because(no_room(error)),
         _ => Error::unavailable("rocksdb could not finish a commit; open the store anew").because(error),
     }
 }
@@ -48,13 +48,17 @@ pub(crate) fn opening(error: rocksdb::Error, data: &Path) -> Error {
             Error::corrupt("the store was written by a newer rocksdb; use a newer version of the program")
                 .because(error)
         }
-        _ if is_full(&error) => Error::full("there is no room left on the disk; make room").because(error),
+        _ if is_full(&error) => no_room(error),
         _ => Error::unavailable(
             "rocksdb cannot open its files; check who owns the path and that the disk works",
         )
         .because(error),
     };
     at(error, data)
+}
+
+fn no_room(error: rocksdb::Error) -> Error {
+    Error::full("there is no room left on the disk; make room").because(error)
 }
 
 fn at(error: Error, data: &Path) -> Error {

@@ -57,13 +57,19 @@ fn disk(cause: io::Error) -> Error {
 pub(crate) fn commit(error: sled::Error) -> Error {
     match error {
         sled::Error::Corruption { .. } => damaged(error),
-        other => Error::unavailable("sled could not finish a commit; open the store anew").because(other),
+        sled::Error::Io(cause) => unfinished().because(file_error("the disk failed", cause)),
+        other => unfinished().because(other),
     }
+}
+
+fn unfinished() -> Error {
+    Error::unavailable("sled could not finish a commit; open the store anew")
 }
 
 /// A failure to make a commit durable.
 pub(crate) fn sync(cause: io::Error) -> Error {
-    Error::unavailable("the disk did not take a commit; open the store anew").because(cause)
+    Error::unavailable("the disk did not take a commit; open the store anew")
+        .because(file_error("the disk failed", cause))
 }
 
 /// A failure to open the database in the directory `path`.

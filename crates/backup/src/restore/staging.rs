@@ -7,6 +7,7 @@ use bytes::Bytes;
 use stead_core::{Backend, Entry, Error, Expiry, Key, KeyRange, Partition, Reply, Result};
 
 use super::compare::differs;
+use super::cut_short::{Place, cut_short};
 use super::fill::Filler;
 use super::there::{There, same};
 use super::{Restore, RestoreReport, mark_key, raised};
@@ -131,23 +132,27 @@ impl Restore<'_> {
             ));
         }
         let staged = staging.stage().await?;
-        let filled = {
-            let beside = Restore {
-                target: &staged,
-                raise,
-                ..*self
-            };
-            beside.carry_over(live).await?;
-            let filled = beside.fill(backup, mark_key()?, false).await?;
-            beside.compare_rest(live).await?;
-            filled
+        let beside = Restore {
+            target: &staged,
+            raise,
+            ..*self
         };
+        let filled = beside.fill_beside(live, backup).await;
+        let filled = filled.map_err(|error| cut_short(error, Place::Second))?;
         drop(staged);
         report.previous = staging.switch().await?;
         // A deadline may have passed since the difference was counted.
         (report.entries, report.expired) = (filled.entries, filled.expired);
         report.revision = filled.revision;
         Ok(report)
+    }
+
+    /// Fills the target with the backup and with what the live store holds outside of the range, and compares.
+    async fn fill_beside(&self, live: &dyn Backend, backup: BackupId) -> Result<RestoreReport> {
+        self.carry_over(live).await?;
+        let filled = self.fill(backup, mark_key()?, false).await?;
+        self.compare_rest(live).await?;
+        Ok(filled)
     }
 
     /// Writes to the target what the live store holds outside of the range.
