@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stead_core::{Backend, Clock, Error, Random, Result, SystemClock, SystemRandom};
 
 use crate::increment::MOST_CHANGED_BYTES;
-use crate::manifest::{BackupId, MAX_TAGS, is_tag};
+use crate::manifest::{BackupId, MAX_TAGS, check_tag};
 use crate::metadata::BackupMetadata;
 use crate::repository::Repository;
 use crate::writer::SpareParts;
@@ -60,21 +60,7 @@ impl CreateOptions {
                 .with("tags", self.tags.len())
                 .with("limit", MAX_TAGS));
         }
-        match self.tags.iter().find(|tag| !is_tag(tag)) {
-            Some(tag) => {
-                // Not all of it: a URL in the wrong place may hold a password.
-                let front: String = tag
-                    .chars()
-                    .take(16)
-                    .take_while(|character| is_tag(character.encode_utf8(&mut [0; 4])))
-                    .collect();
-                Err(
-                    Error::invalid("a tag has 1 to 64 letters, digits, `-`, `_` and `.`")
-                        .with("begins", front),
-                )
-            }
-            None => Ok(()),
-        }
+        self.tags.iter().try_for_each(|tag| check_tag(tag))
     }
 }
 

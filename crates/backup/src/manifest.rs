@@ -211,9 +211,25 @@ const MAX_BACKEND_BYTES: usize = 64;
 const MAX_FORCED_BYTES: usize = 256;
 
 /// Whether `tag` is one: 1 to 64 letters, digits, `-`, `_` and `.`.
-pub(crate) fn is_tag(tag: &str) -> bool {
+fn is_tag(tag: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=MAX_TAG_BYTES).contains(&tag.len()) && tag.bytes().all(allowed)
+}
+
+/// # Errors
+///
+/// `Invalid` unless `tag` can be one.
+pub(crate) fn check_tag(tag: &str) -> Result<()> {
+    if is_tag(tag) {
+        return Ok(());
+    }
+    // Not all of it: a URL in the wrong place may hold a password.
+    let front: String = tag
+        .chars()
+        .take(16)
+        .take_while(|character| is_tag(character.encode_utf8(&mut [0; 4])))
+        .collect();
+    Err(Error::invalid("a tag has 1 to 64 letters, digits, `-`, `_` and `.`").with("begins", front))
 }
 
 /// Whether `text` can be shown as it is, and is no longer than `most` bytes: what a repository says goes to terminals.

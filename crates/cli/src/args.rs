@@ -98,6 +98,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
     parse_duration(text).map_err(|error| in_words(&error, text))
 }
 
+/// A time that is not zero.
+pub(crate) fn span(text: &str) -> Result<Duration, Wrong> {
+    duration(text).and_then(|span| match span.is_zero() {
+        true => Err("a time here is longer than nothing, as in 15m".to_owned()),
+        false => Ok(span),
+    })
+}
+
 pub(crate) fn class(text: &str) -> Result<StateClass, Wrong> {
     text.parse().map_err(|error| in_words(&error, text))
 }

@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     Denied = 6,
     /// A bug in Stead, as `sysexits.h` numbers it.
     Bug = 70,
-    /// Ended by Ctrl-C, as shells number it.
+    /// Ended by Ctrl-C or SIGTERM; the number that shells give to the first.
     Interrupted = 130,
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum Failure {
     Error(Error),
     /// What was asked for does not exist.
     NotThere(Error),
-    /// Ctrl-C. The note says what was done until then.
+    /// Ctrl-C, or SIGTERM. The note says what was done until then.
     Interrupted(Option<String>),
     /// Nobody reads what the command prints, as in `stead list global | head`. Not worth a word.
     Unread,
@@ -116,7 +116,7 @@ impl Failure {
             Failure::Error(error) => error_json(error, error.kind().as_str()),
             Failure::NotThere(error) => error_json(error, "not_there"),
             Failure::Interrupted(note) => {
-                json!({"kind": "interrupted", "message": note.as_deref().unwrap_or("ended by Ctrl-C")})
+                json!({"kind": "interrupted", "message": note.as_deref().unwrap_or("ended by Ctrl-C or SIGTERM")})
             }
             Failure::Unread => return String::new(),
         };

@@ -10,6 +10,7 @@ use stead_core::{Error, Result, Timestamp};
 
 use super::picks::{Backups, Picks};
 use super::reason::Reason;
+use crate::manifest::check_tag;
 
 /// How many policies may lie inside one another.
 const DEEPEST: usize = 8;
@@ -93,7 +94,7 @@ impl RetentionPolicy {
     ///
     /// # Errors
     ///
-    /// `Invalid`, naming what is missing.
+    /// `Invalid`, naming what is missing, and for a tag that no backup can have.
     pub fn check(&self) -> Result<()> {
         self.check_at(0)
     }
@@ -115,7 +116,7 @@ impl RetentionPolicy {
             RetentionPolicy::SizeBasedPolicy { max_bytes: 0 } => nothing("max_bytes"),
             RetentionPolicy::SizeBasedPolicy { .. } => Ok(()),
             RetentionPolicy::Keep(keep) if *keep == Keep::default() => nothing("keep"),
-            RetentionPolicy::Keep(_) => Ok(()),
+            RetentionPolicy::Keep(keep) => keep.tags.iter().try_for_each(|tag| check_tag(tag)),
             RetentionPolicy::AnyOf(policies) | RetentionPolicy::AllOf(policies) => {
                 if policies.is_empty() {
                     return nothing("composition");

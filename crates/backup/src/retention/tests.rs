@@ -380,7 +380,7 @@ fn policies_are_put_together() {
 }
 
 #[test]
-fn policies_that_keep_nothing_are_refused() {
+fn policies_that_keep_nothing_or_what_cannot_be_are_refused() {
     let none = RetentionPolicy::CountBasedPolicy { max_backups: 0 };
     let mut deep = RetentionPolicy::CountBasedPolicy { max_backups: 1 };
     for _ in 0..9 {
@@ -390,6 +390,11 @@ fn policies_that_keep_nothing_are_refused() {
         none.clone(),
         RetentionPolicy::SizeBasedPolicy { max_bytes: 0 },
         RetentionPolicy::Keep(Keep::default()),
+        RetentionPolicy::Keep(Keep {
+            last: 1,
+            tags: vec!["none can be this".into()],
+            ..Keep::default()
+        }),
         RetentionPolicy::AnyOf(Vec::new()),
         RetentionPolicy::AllOf(vec![none]),
         deep,

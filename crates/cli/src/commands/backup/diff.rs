@@ -6,13 +6,13 @@ use std::io::{self, IsTerminal as _};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use stead::backup::{BackupId, Diff as Differences, Difference, DifferenceKind, Repository};
+use stead::backup::{BackupId, Diff as Differences, Difference, DifferenceKind, Repository, RestorePoint};
 use stead::codec::DecodeLimits;
 use stead::core::{Entry, Key, KeyRange};
 use stead::state::{StateEntry, decode_key, encode_range};
 use stead::{Error, StateScope};
 
-use super::{id, shown_by, written};
+use super::{find, id, shown_by, written};
 use crate::args;
 use crate::exit::{Failure, Result};
 use crate::fields::to_base64;
@@ -59,6 +59,9 @@ pub(super) async fn run(
         Some(scope) => encode_range(scope, &diff.prefix)?,
         None => KeyRange::all(),
     };
+    for id in [Some(diff.before), diff.after].into_iter().flatten() {
+        find(repository, RestorePoint::Backup(id)).await?;
+    }
     if let Some(after) = &diff.after {
         let differences = repository.diff(&diff.before, after, &range).await?;
         return print(diff, differences, DecodeLimits::default(), bar, output).await;

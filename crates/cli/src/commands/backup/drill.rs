@@ -9,7 +9,7 @@ use stead::Error;
 use stead::backup::{BackupId, Repository, RestorePoint, TrialReport};
 use stead::core::{Clock, SystemClock};
 
-use super::{id, millis, scratch, shown_by, unnoted};
+use super::{find, id, millis, scratch, shown_by, unnoted};
 use crate::exit::{Failure, Result};
 use crate::output::Output;
 use crate::sorted::Sorted;
@@ -39,7 +39,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let point = drill.id.map_or(RestorePoint::Latest, RestorePoint::Backup);
     // There has to be something to restore before a store is made for it.
-    let backup = repository.find(point).await?;
+    let backup = find(repository, point).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.now();
     let (directory, url) = match &drill.into {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
-use stead::backup::{BackupId, Observer, Phase, Progress, Repository};
+use stead::backup::{BackupId, Observer, Phase, Progress, Repository, RestorePoint};
 use stead::core::{SystemClock, SystemRandom, Timestamp};
 use stead::{Error, ErrorKind};
 use tempfile::TempDir;
@@ -163,6 +163,19 @@ fn scratch() -> Result<(TempDir, String), Error> {
         })?;
     let url = format!("redb:{}", escaped(&directory.path().join("store"))?);
     Ok((directory, url))
+}
+
+/// The backup that `point` names. That there is none is no wrong input, but for a revision, of which there is more to say.
+async fn find(repository: &Repository, point: RestorePoint) -> Result<BackupId> {
+    repository
+        .find(point)
+        .await
+        .map_err(|error| match (error.kind(), point) {
+            (ErrorKind::Invalid, RestorePoint::Backup(_) | RestorePoint::Latest | RestorePoint::Time(_)) => {
+                Failure::NotThere(error)
+            }
+            _ => error.into(),
+        })
 }
 
 /// What to say where it could not be noted in the repository that a backup is whole: somebody else writes to it, or nobody may.

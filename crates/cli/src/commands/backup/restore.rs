@@ -14,9 +14,9 @@ use stead::core::{Revision, SystemClock, Timestamp};
 use stead::state::encode_range;
 use stead::{Error, ErrorKind};
 
-use super::{id, shown_by, time};
+use super::{find, id, shown_by, time};
 use crate::args;
-use crate::exit::{Result, error_json, is_of_a_repository};
+use crate::exit::{Failure, Result, error_json, is_of_a_repository};
 use crate::output::Output;
 use crate::sorted::Sorted;
 use crate::store;
@@ -125,9 +125,13 @@ pub(super) async fn run(
     options.dry_run = restore.dry_run;
     options.observer = Some(shown_by(bar));
     // There has to be something to restore before a store is made for it.
-    match repository.find(point).await {
-        Err(error) if restore.or_older && error.kind() == ErrorKind::Corrupt => {}
-        found => drop(found.map_err(|error| restore.with_a_way_out(error))?),
+    match find(repository, point).await {
+        Err(Failure::Error(error)) if error.kind() == ErrorKind::Corrupt => {
+            if !restore.or_older {
+                return Err(restore.with_a_way_out(error).into());
+            }
+        }
+        found => drop(found?),
     }
     store::check_place(url)?;
     if restore.dry_run {

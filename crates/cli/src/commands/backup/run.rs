@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum, value_parser};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use stead::Error;
@@ -31,16 +31,16 @@ use crate::store::{self, Purpose};
 #[command(group = ArgGroup::new("schedule").required(true).args(["every", "cron"]))]
 pub(super) struct Run {
     /// So long after the backup before, such as 15m
-    #[arg(long, value_name = "TIME", value_parser = args::duration)]
+    #[arg(long, value_name = "TIME", value_parser = args::span)]
     every: Option<Duration>,
-    /// At these times, in UTC: a cron expression such as "*/15 * * * *"
+    /// At these times, in UTC: a cron expression such as "*/15 * * * *"; with a sixth field before these, of seconds
     #[arg(long, value_name = "CRON", value_parser = cron)]
     cron: Option<CronExpression>,
     /// Everything, where the last full backup is so old
-    #[arg(long, value_name = "TIME", value_parser = args::duration, default_value = "1d")]
+    #[arg(long, value_name = "TIME", value_parser = args::span, default_value = "1d")]
     full_every: Duration,
     /// Everything, where so many backups were made since and with the last full one
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), default_value_t = 100)]
     full_every_backups: u32,
     /// A word to find the backups by, and to keep them for; may be given more than once
     #[arg(long, value_name = "TAG")]
@@ -49,7 +49,7 @@ pub(super) struct Run {
     #[arg(long, value_enum, default_value_t = Trials::Restore)]
     trials: Trials,
     /// How often that is done
-    #[arg(long, value_name = "TIME", value_parser = args::duration, default_value = "1d")]
+    #[arg(long, value_name = "TIME", value_parser = args::span, default_value = "1d")]
     trial_every: Duration,
     /// No backup at the end
     #[arg(long)]
