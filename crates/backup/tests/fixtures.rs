@@ -26,9 +26,14 @@ const SOON: Timestamp = Timestamp::from_millis(NOW.as_millis() + 1_000);
 /// The state that a backup gives.
 type State = BTreeMap<Key, (Vec<u8>, Option<Timestamp>)>;
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
+
+/// The same repository, as it was written before backups kept marks of the store's last changes, and after.
+const FIXTURES: [&str; 2] = ["format1", "format1-history"];
 
 fn key(path: impl AsRef<[u8]>) -> Key {
     Key::new(&Partition::new("agent:1").unwrap(), path).unwrap()
@@ -133,8 +138,14 @@ async fn restored(path: &Path) -> Vec<State> {
 }
 
 #[tokio::test]
-async fn the_fixture_of_format_1_is_listed_and_verified() {
-    let repository = Repository::open(fixture().to_str().unwrap()).await.unwrap();
+async fn the_fixtures_of_format_1_are_listed_and_verified() {
+    for name in FIXTURES {
+        is_listed_and_verified(&fixture(name)).await;
+    }
+}
+
+async fn is_listed_and_verified(fixture: &Path) {
+    let repository = Repository::open(fixture.to_str().unwrap()).await.unwrap();
     assert_eq!(repository.id(), "910a2dec89025cc1beeb8da1658eec67");
     let backups = repository.backups().await.unwrap();
     let ids: Vec<String> = backups.iter().map(|backup| backup.id.to_string()).collect();
@@ -187,10 +198,12 @@ async fn the_fixture_of_format_1_is_listed_and_verified() {
 }
 
 #[tokio::test]
-async fn the_fixture_of_format_1_restores_to_what_was_there() {
+async fn the_fixtures_of_format_1_restore_to_what_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let states = make(dir.path()).await;
-    assert_eq!(restored(&fixture()).await, states);
+    for name in FIXTURES {
+        assert_eq!(restored(&fixture(name)).await, states);
+    }
     assert_eq!(restored(dir.path()).await, states);
 }
 
@@ -200,15 +213,38 @@ async fn what_is_written_today_says_what_the_fixture_says() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path()).await;
     let today = listed(dir.path()).await;
-    let fixture = listed(&fixture()).await;
-    assert_eq!(today.len(), fixture.len());
-    for (today, then) in today.into_iter().zip(fixture) {
-        let mut today = today;
-        today.record = then.record;
-        today.counts.stored_bytes = then.counts.stored_bytes;
-        today.counts.new_bytes = then.counts.new_bytes;
-        assert_eq!(today, then);
+    for name in FIXTURES {
+        let fixture = listed(&fixture(name)).await;
+        assert_eq!(today.len(), fixture.len());
+        for (today, then) in today.iter().cloned().zip(fixture) {
+            let mut today = today;
+            today.record = then.record;
+            today.counts.stored_bytes = then.counts.stored_bytes;
+            today.counts.new_bytes = then.counts.new_bytes;
+            assert_eq!(today, then);
+        }
     }
+}
+
+/// The marks in the records of a repository, as they are written.
+fn histories(path: &Path) -> Vec<String> {
+    let record = |number: u64| std::fs::read_to_string(path.join(format!("log/{number:012}"))).unwrap();
+    let marks = |record: String| {
+        let (_, behind) = record.split_once(r#""history":"#)?;
+        Some(behind.split_inclusive(']').next()?.to_owned())
+    };
+    (1..=4).filter_map(|number| marks(record(number))).collect()
+}
+
+/// Marks that come out otherwise would make a full backup of every increment on a backup of before.
+#[tokio::test]
+async fn marks_of_the_last_changes_are_those_of_the_fixture() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path()).await;
+    let [none, marks] = FIXTURES.map(|name| histories(&fixture(name)));
+    assert_eq!((none.len(), marks.len()), (0, 4));
+    assert!(marks.iter().all(|marks| marks.contains(r#""changes":"#)));
+    assert_eq!(histories(dir.path()), marks);
 }
 
 /// The other fixture: what prunes leave of a repository, and a store that orders its revisions within partitions.
@@ -269,6 +305,7 @@ async fn write_pruned_fixture() {
 #[tokio::test]
 #[ignore = "writes the fixture; run it by name for a new format"]
 async fn write_fixture() {
-    assert!(!fixture().exists(), "a released fixture is never written again");
-    make(&fixture()).await;
+    let newest = fixture(FIXTURES[FIXTURES.len() - 1]);
+    assert!(!newest.exists(), "a released fixture is never written again");
+    make(&newest).await;
 }

@@ -109,13 +109,21 @@ pub(crate) fn extracts_increments_within_partitions(reader: &Reader) {
     });
 }
 
-pub(crate) fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format1")
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
-pub(crate) fn reads_the_fixture_of_format_1(reader: &Reader) {
-    reader.verifies(&fixture());
-    let found = extracted(&reader.lines("extract", &fixture(), &["3-d101b5b9"]));
+pub(crate) fn reads_the_fixtures_of_format_1(reader: &Reader) {
+    for name in ["format1", "format1-history"] {
+        reads_a_fixture(reader, &fixture(name));
+    }
+}
+
+fn reads_a_fixture(reader: &Reader, fixture: &Path) {
+    reader.verifies(fixture);
+    let found = extracted(&reader.lines("extract", fixture, &["3-d101b5b9"]));
     let values: Vec<&[u8]> = found.values().map(|(_, _, value)| &value[..]).collect();
     let long = vec![b'v'; 2_000];
     let wanted: [&[u8]; 7] = [
@@ -134,7 +142,7 @@ pub(crate) fn reads_the_fixture_of_format_1(reader: &Reader) {
 }
 
 pub(crate) fn reads_the_pruned_fixture_of_format_1(reader: &Reader) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format1-pruned");
+    let path = fixture("format1-pruned");
     reader.verifies(&path);
     let repository = block_on(Repository::open(path.to_str().unwrap())).unwrap();
     let backups = block_on(repository.backups()).unwrap();

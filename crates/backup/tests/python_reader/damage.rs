@@ -17,12 +17,12 @@ pub(crate) fn copy() -> (tempfile::TempDir, Vec<PathBuf>) {
     let mut waiting = vec![PathBuf::new()];
     while let Some(folder) = waiting.pop() {
         fs::create_dir_all(dir.path().join(&folder)).unwrap();
-        for entry in fs::read_dir(fixture().join(&folder)).unwrap() {
+        for entry in fs::read_dir(fixture("format1-history").join(&folder)).unwrap() {
             let name = folder.join(entry.unwrap().file_name());
-            if fixture().join(&name).is_dir() {
+            if fixture("format1-history").join(&name).is_dir() {
                 waiting.push(name);
             } else {
-                fs::copy(fixture().join(&name), dir.path().join(&name)).unwrap();
+                fs::copy(fixture("format1-history").join(&name), dir.path().join(&name)).unwrap();
                 names.push(name);
             }
         }
@@ -145,7 +145,8 @@ fn sweep(repository: &Path, gone: &str) {
 pub(crate) fn follows_a_log_that_was_swept(reader: &Reader) {
     let (dir, _) = copy();
     let hash_of = |sequence: u64| {
-        let text = fs::read_to_string(fixture().join(format!("log/{sequence:012}"))).unwrap();
+        let text =
+            fs::read_to_string(fixture("format1-history").join(format!("log/{sequence:012}"))).unwrap();
         text.lines().nth(1).unwrap().to_owned()
     };
     let span = |first: u64, last: u64, record: &str| {
@@ -173,7 +174,7 @@ pub(crate) fn follows_a_log_that_was_swept(reader: &Reader) {
     let newest = extracted(&reader.lines("extract", dir.path(), &["4-90150280"]));
     assert_eq!(
         newest,
-        extracted(&reader.lines("extract", &fixture(), &["4-90150280"]))
+        extracted(&reader.lines("extract", &fixture("format1-history"), &["4-90150280"]))
     );
     reader.refuses(
         "extract",
@@ -234,7 +235,7 @@ pub(crate) fn says_what_is_not_there(reader: &Reader) {
     );
     reader.refuses(
         "extract",
-        &fixture(),
+        &fixture("format1-history"),
         &["9-00000000"],
         NOT_THERE,
         "NotThere",
@@ -242,7 +243,7 @@ pub(crate) fn says_what_is_not_there(reader: &Reader) {
     );
     reader.refuses(
         "extract",
-        &fixture(),
+        &fixture("format1-history"),
         &["../1-fb32555e"],
         INVALID,
         "Invalid",

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Completion, Trial};
 
 use contents::{
-    extracts_increments_within_partitions, lists_and_extracts_every_state, reads_the_fixture_of_format_1,
+    extracts_increments_within_partitions, lists_and_extracts_every_state, reads_the_fixtures_of_format_1,
     reads_the_pruned_fixture_of_format_1, reads_what_prunes_left,
 };
 use crafted::{reads_a_tree_of_two_levels, reads_the_revisions_of_partitions};
@@ -34,7 +34,7 @@ type Case = (&'static str, fn(&Reader));
 fn main() -> ExitCode {
     let decompressing: [Case; 3] = [
         ("lists_and_extracts_every_state", lists_and_extracts_every_state),
-        ("reads_the_fixture_of_format_1", reads_the_fixture_of_format_1),
+        ("reads_the_fixtures_of_format_1", reads_the_fixtures_of_format_1),
         (
             "reads_the_pruned_fixture_of_format_1",
             reads_the_pruned_fixture_of_format_1,
