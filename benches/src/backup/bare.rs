@@ -4,6 +4,9 @@
 //! writes files that are synced each before a list of their names and hashes is renamed into place. There is no tree of
 //! hashes, no hash of a value, no snapshot, and no other writer. A restore reads the files, compares their hashes,
 //! decompresses, and builds a map.
+//!
+//! With [`Care::Taken`] a checkpoint hashes each value as well, and all that it hashed; and a restore looks at all files before
+//! it builds the map, and compares the map with the files in the end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,6 +23,7 @@ const FILE_BYTES: usize = 1 << 20;
 const LEVEL: i32 = 1;
 
 type Bytes = Box<[u8]>;
+type Decompressor = zstd::bulk::Decompressor<'static>;
 type Half<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// A map of keys and values, and the key in its middle.
@@ -28,11 +32,24 @@ pub(super) struct BareMap {
     middle: Bytes,
 }
 
+/// Whether more is done than has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    None,
+    Taken,
+}
+
 /// A file that was written.
 struct Written {
     name: String,
-    hash: [u8; 32],
+    hash: String,
     content_bytes: usize,
+    /// Of the hashes of its values.
+    values: String,
+}
+
+fn digits(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl BareMap {
@@ -48,20 +65,22 @@ impl BareMap {
     }
 
     /// Writes everything to `dir`, durably.
-    pub(super) fn checkpoint(&self, dir: &Path) {
+    pub(super) fn checkpoint(&self, dir: &Path, care: Care) {
         let middle = &*self.middle;
         let halves: [Half<'_>; 2] = [
             (Bound::Unbounded, Bound::Excluded(middle)),
             (Bound::Included(middle), Bound::Unbounded),
         ];
         let written: Vec<Written> = std::thread::scope(|scope| {
-            let threads = halves.map(|half| scope.spawn(move || self.write(half, dir)));
+            let threads = halves.map(|half| scope.spawn(move || self.write(half, dir, care)));
             let written = threads.map(|thread| thread.join().expect("the thread ends well"));
             written.into_iter().flatten().collect()
         });
         let lines = written.iter().map(|file| {
-            let hash: String = file.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{} {hash} {}\n", file.name, file.content_bytes)
+            format!(
+                "{} {} {} {}\n",
+                file.name, file.hash, file.content_bytes, file.values
+            )
         });
         let list = dir.join("list.new");
         durably(&list, lines.collect::<String>().as_bytes());
@@ -70,7 +89,7 @@ impl BareMap {
         sync(dir);
     }
 
-    fn write(&self, half: Half<'_>, dir: &Path) -> Vec<Written> {
+    fn write(&self, half: Half<'_>, dir: &Path, care: Care) -> Vec<Written> {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL).expect("a compressor");
         let prefix = if matches!(half.0, Bound::Unbounded) {
             "a"
@@ -80,17 +99,22 @@ impl BareMap {
         let mut written: Vec<Written> = Vec::new();
         let mut frame = Vec::with_capacity(FILE_BYTES + 4096);
         let mut before: &[u8] = &[];
-        let mut flush = |frame: &[u8]| {
+        let mut flush = |frame: &[u8], values: Sha256| {
             let compressed = compressor.compress(frame).expect("it is compressed");
             let name = format!("{prefix}{:06}", written.len());
             durably(&dir.join(&name), &compressed);
             written.push(Written {
                 name,
-                hash: Sha256::digest(&compressed).into(),
+                hash: digits(&Sha256::digest(&compressed)),
                 content_bytes: frame.len(),
+                values: digits(&values.finalize()),
             });
         };
+        let mut values = Sha256::new();
         for (key, value) in self.entries.range::<[u8], _>(half) {
+            if care == Care::Taken {
+                values.update(Sha256::digest(value));
+            }
             let shared = before
                 .iter()
                 .zip(key)
@@ -104,64 +128,113 @@ impl BareMap {
             frame.extend_from_slice(value);
             before = key;
             if frame.len() >= FILE_BYTES {
-                flush(&frame);
+                flush(&frame, std::mem::take(&mut values));
                 frame.clear();
                 before = &[];
             }
         }
-        flush(&frame);
+        flush(&frame, values);
         written
     }
 }
 
 /// Reads what a checkpoint wrote.
-pub(super) fn restore(dir: &Path) -> BTreeMap<Bytes, Bytes> {
+pub(super) fn restore(dir: &Path, care: Care) -> BTreeMap<Bytes, Bytes> {
     let list = fs::read_to_string(dir.join("list")).expect("there is a checkpoint");
     let lines: Vec<&str> = list.lines().collect();
     let (one, other) = lines.split_at(lines.partition_point(|line| line.starts_with('a')));
+    if care == Care::Taken {
+        side_by_side(|| check(dir, one), || check(dir, other));
+    }
+    let (mut entries, mut rest) = side_by_side(|| build(dir, one), || build(dir, other));
+    let middle = rest.first_key_value().map(|(key, _)| key.clone());
+    entries.append(&mut rest);
+    if care == Care::Taken {
+        let middle = middle.expect("there are entries in both halves");
+        side_by_side(
+            || compare(dir, one, entries.range(..middle.clone())),
+            || compare(dir, other, entries.range(middle.clone()..)),
+        );
+    }
+    entries
+}
+
+fn side_by_side<T: Send>(one: impl FnOnce() -> T + Send, other: impl FnOnce() -> T + Send) -> (T, T) {
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| read(dir, other));
-        let mut entries = read(dir, one);
-        let mut rest = other.join().expect("the thread ends well");
-        entries.append(&mut rest);
-        entries
+        let other = scope.spawn(other);
+        (one(), other.join().expect("the thread ends well"))
     })
 }
 
-fn read(dir: &Path, lines: &[&str]) -> BTreeMap<Bytes, Bytes> {
-    let mut decompressor = zstd::bulk::Decompressor::new().expect("a decompressor");
+/// That all files are what the list says, down to the hashes of their values.
+fn check(dir: &Path, lines: &[&str]) {
+    let mut decompressor = decompressor();
+    for line in lines {
+        let mut found = Sha256::new();
+        let values = read(dir, line, &mut decompressor, &mut |_, value| {
+            found.update(Sha256::digest(value))
+        });
+        assert_eq!(digits(&found.finalize()), values);
+    }
+}
+
+fn build(dir: &Path, lines: &[&str]) -> BTreeMap<Bytes, Bytes> {
+    let mut decompressor = decompressor();
     let mut entries: Vec<(Bytes, Bytes)> = Vec::new();
     for line in lines {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, hash, content_bytes] = words[..] else {
-            panic!("the list names files with their hashes and lengths");
-        };
-        let compressed = fs::read(dir.join(name)).expect("the file is there");
-        let found: String = Sha256::digest(&compressed)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(found, hash);
-        let content_bytes = content_bytes.parse().expect("a length");
-        let frame = decompressor
-            .decompress(&compressed, content_bytes)
-            .expect("it is decompressed");
-        decode(&frame, &mut entries);
+        read(dir, line, &mut decompressor, &mut |key, value| {
+            entries.push((key.into(), value.into()))
+        });
     }
     entries.into_iter().collect()
 }
 
-fn decode(mut frame: &[u8], entries: &mut Vec<(Bytes, Bytes)>) {
-    let mut key = Vec::new();
+/// That `entries` are what the files say, and no more.
+fn compare<'a>(dir: &Path, lines: &[&str], mut entries: impl Iterator<Item = (&'a Bytes, &'a Bytes)>) {
+    let mut decompressor = decompressor();
+    for line in lines {
+        read(dir, line, &mut decompressor, &mut |key, value| {
+            let (found, held) = entries
+                .next()
+                .expect("there is an entry for each that was written");
+            assert!(**found == *key && **held == *value);
+        });
+    }
+    assert!(entries.next().is_none());
+}
+
+fn decompressor() -> Decompressor {
+    Decompressor::new().expect("a decompressor")
+}
+
+/// Reads the entries of the file that a line of the list names, and gives what the line says of its values.
+fn read<'a>(
+    dir: &Path,
+    line: &'a str,
+    decompressor: &mut Decompressor,
+    each: &mut dyn FnMut(&[u8], &[u8]),
+) -> &'a str {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [name, hash, content_bytes, values] = words[..] else {
+        panic!("the list names files with their hashes and lengths");
+    };
+    let compressed = fs::read(dir.join(name)).expect("the file is there");
+    assert_eq!(digits(&Sha256::digest(&compressed)), hash);
+    let content_bytes = content_bytes.parse().expect("a length");
+    let frame = decompressor
+        .decompress(&compressed, content_bytes)
+        .expect("it is decompressed");
+    let (mut frame, mut key) = (&frame[..], Vec::new());
     while let [shared, suffix, rest @ ..] = frame {
         key.truncate(usize::from(*shared));
         let (suffix, rest) = rest.split_at(usize::from(*suffix));
         key.extend_from_slice(suffix);
         let (length, rest) = rest.split_at(2);
         let (value, rest) = rest.split_at(usize::from(u16::from_le_bytes([length[0], length[1]])));
-        entries.push((key.as_slice().into(), value.into()));
+        each(&key, value);
         frame = rest;
     }
+    values
 }
 
 fn durably(path: &Path, bytes: &[u8]) {
@@ -182,9 +255,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let map = BareMap::filled(30_000);
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        map.checkpoint(dir.path());
-        assert!(restore(dir.path()) == map.entries);
+        for care in [Care::None, Care::Taken] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            map.checkpoint(dir.path(), care);
+            assert!(restore(dir.path(), care) == map.entries);
+        }
         assert_eq!(map.entries.len(), 30_000);
     }
 }

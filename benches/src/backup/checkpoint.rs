@@ -3,7 +3,7 @@
 use stead_backup::{BackupType, RestoreOptions, RestorePoint};
 use stead_core::SystemClock;
 
-use super::bare::{self, BareMap};
+use super::bare::{self, BareMap, Care};
 use super::place::{Place, back_up, bytes_below, runtime};
 use super::{data, memory, scaled};
 use crate::measure::{Pair, Stopwatch, median, samples};
@@ -23,24 +23,31 @@ pub(super) fn run(report: &mut Report, entries: usize) {
     data::load(&store, entries, data::VALUE_BYTES);
 
     let (mut on_disk, mut bare_on_disk) = (0, 0);
-    let checkpoints = samples(
-        ROUNDS,
-        &mut || {
-            let place = Place::new(&runtime);
-            let (_, nanos) = back_up(&runtime, &place.manager(&store), BackupType::Full);
-            on_disk = place.bytes();
-            nanos
-        },
-        &mut || {
-            let dir = tempfile::tempdir().expect("a temporary directory");
-            let watch = Stopwatch::start();
-            map.checkpoint(dir.path());
-            let nanos = watch.nanos();
-            bare_on_disk = bytes_below(dir.path());
-            nanos
-        },
+    let mut checkpoints = |care| {
+        samples(
+            ROUNDS,
+            &mut || {
+                let place = Place::new(&runtime);
+                let (_, nanos) = back_up(&runtime, &place.manager(&store), BackupType::Full);
+                on_disk = place.bytes();
+                nanos
+            },
+            &mut || {
+                let dir = tempfile::tempdir().expect("a temporary directory");
+                let watch = Stopwatch::start();
+                map.checkpoint(dir.path(), care);
+                let nanos = watch.nanos();
+                bare_on_disk = bytes_below(dir.path());
+                nanos
+            },
+        )
+    };
+    let (plain, careful) = (checkpoints(Care::None), checkpoints(Care::Taken));
+    times(report, "full checkpoint", &plain, scaled(500.0, entries));
+    report.compare(
+        "full checkpoint / a bare map's, each value hashed",
+        Pair::of(&careful),
     );
-    times(report, "full checkpoint", &checkpoints, scaled(500.0, entries));
     report.limit(
         "full checkpoint: on disk",
         on_disk as f64 / MEGABYTE,
@@ -52,28 +59,35 @@ pub(super) fn run(report: &mut Report, entries: usize) {
     let place = Place::new(&runtime);
     let (full, _) = back_up(&runtime, &place.manager(&store), BackupType::Full);
     let dir = tempfile::tempdir().expect("a temporary directory");
-    map.checkpoint(dir.path());
+    map.checkpoint(dir.path(), Care::Taken);
     drop((map, store));
-    let restores = samples(
-        ROUNDS,
-        &mut || {
-            let target = memory();
-            let options = RestoreOptions::new(RestorePoint::Backup(full.id));
-            let watch = Stopwatch::start();
-            let restored = runtime.block_on(place.repository.restore(&target, &options, &SystemClock));
-            let nanos = watch.nanos();
-            assert_eq!(restored.expect("it is restored").entries, entries as u64);
-            nanos
-        },
-        &mut || {
-            let watch = Stopwatch::start();
-            let map = bare::restore(dir.path());
-            let nanos = watch.nanos();
-            assert_eq!(map.len(), entries);
-            nanos
-        },
+    let restores = |care| {
+        samples(
+            ROUNDS,
+            &mut || {
+                let target = memory();
+                let options = RestoreOptions::new(RestorePoint::Backup(full.id));
+                let watch = Stopwatch::start();
+                let restored = runtime.block_on(place.repository.restore(&target, &options, &SystemClock));
+                let nanos = watch.nanos();
+                assert_eq!(restored.expect("it is restored").entries, entries as u64);
+                nanos
+            },
+            &mut || {
+                let watch = Stopwatch::start();
+                let map = bare::restore(dir.path(), care);
+                let nanos = watch.nanos();
+                assert_eq!(map.len(), entries);
+                nanos
+            },
+        )
+    };
+    let (plain, careful) = (restores(Care::None), restores(Care::Taken));
+    times(report, "restore", &plain, scaled(700.0, entries));
+    report.compare(
+        "restore / a bare map's, checked before and compared after",
+        Pair::of(&careful),
     );
-    times(report, "restore", &restores, scaled(700.0, entries));
 }
 
 /// Both sides, and ours by itself.
