@@ -77,14 +77,21 @@ impl Log {
 
     /// The backups that were verified, all their bytes at least.
     pub(crate) fn verified(&self) -> BTreeSet<BackupId> {
-        let verified = self
-            .records
-            .values()
-            .filter_map(|recorded| match &recorded.record.action {
-                Action::Verified { id, .. } => Some(*id),
-                _ => None,
-            });
-        verified.collect()
+        self.noted().map(|(id, _)| *id).collect()
+    }
+
+    /// Those of which it was noted that they were verified at this depth.
+    pub(crate) fn verified_at(&self, depth: &str) -> BTreeSet<BackupId> {
+        let noted = self.noted().filter(|(_, noted)| *noted == depth);
+        noted.map(|(id, _)| *id).collect()
+    }
+
+    fn noted(&self) -> impl Iterator<Item = (&BackupId, &str)> {
+        let records = self.records.values();
+        records.filter_map(|recorded| match &recorded.record.action {
+            Action::Verified { id, depth } => Some((id, depth.as_str())),
+            _ => None,
+        })
     }
 
     /// A backup that was not forgotten.

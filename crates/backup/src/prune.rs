@@ -18,7 +18,7 @@ use crate::log::{Action, Gone, Log, is_gone};
 use crate::manager::{BackupManager, Observer, Phase, Progress};
 use crate::manifest::{BackupId, BackupKind, Manifest};
 use crate::repository::{Repository, chunk_name};
-use crate::retention::{Candidate, Pauses, Reason, RetentionPolicy, plan_retention};
+use crate::retention::{Candidate, Contents, Pauses, Reason, RetentionPolicy, plan_with};
 
 /// How to prune.
 #[derive(Clone)]
@@ -121,7 +121,12 @@ impl Repository {
     async fn prune_locked(&self, options: &PruneOptions, clock: &dyn Clock) -> Result<PruneReport> {
         let mut log = Log::read(self).await?;
         let now = clock.now();
-        let mut report = decide(&log, options, now)?;
+        options.policy.check()?;
+        let contents = match options.policy.weighs() {
+            true => self.contents(&log).await?,
+            false => Contents::default(),
+        };
+        let mut report = decide(&log, &contents, options, now)?;
         let trash = self.trash(&log, &report.forgotten, options.grace, now).await?;
         report.removed_chunks = trash.chunks.len() as u64;
         report.removed_bytes = trash.chunks.values().sum();
@@ -138,6 +143,20 @@ impl Repository {
         }
         self.sweep(&mut log, trash, options, clock).await?;
         Ok(report)
+    }
+
+    /// The chunks of all backups but of those whose trees are damaged.
+    async fn contents(&self, log: &Log) -> Result<Contents> {
+        let mut contents = Contents::default();
+        for (_, manifest) in log.backups() {
+            let mut chunks = BTreeMap::new();
+            match self.chunks_of(manifest, &mut chunks).await {
+                Ok(()) => contents.add(manifest.id.sequence(), &chunks),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                Err(error) => return Err(error.with("backup", manifest.id)),
+            }
+        }
+        Ok(contents)
     }
 
     /// What can be removed now, and what has to wait. `forgotten` are the backups that this prune forgets.
@@ -234,7 +253,7 @@ impl Repository {
     }
 }
 
-fn decide(log: &Log, options: &PruneOptions, now: Timestamp) -> Result<PruneReport> {
+fn decide(log: &Log, contents: &Contents, options: &PruneOptions, now: Timestamp) -> Result<PruneReport> {
     let verified = log.verified();
     let backups: BTreeMap<u64, &Manifest> = log
         .backups()
@@ -252,7 +271,7 @@ fn decide(log: &Log, options: &PruneOptions, now: Timestamp) -> Result<PruneRepo
             full: manifest.kind == BackupKind::Full,
         })
         .collect();
-    let plan = plan_retention(&options.policy, &candidates, now, options.pauses)?;
+    let plan = plan_with(&options.policy, &candidates, contents, now, options.pauses)?;
     let mut report = PruneReport::default();
     for decision in plan.decisions {
         let Some(manifest) = backups.get(&decision.id) else {

@@ -146,7 +146,7 @@ impl Repository {
     /// leaves what was there.
     ///
     /// Revisions go on behind those of the backup and of the target, with a wide gap, so that a revision that was read
-    /// before the restore never matches an entry of after.
+    /// before the restore never matches an entry that it wrote. One that was as the backup has it keeps its revision.
     ///
     /// # Errors
     ///

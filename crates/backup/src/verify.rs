@@ -1,6 +1,6 @@
 //! Finding damage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stead_core::{Backend, Clock, Error, Result};
@@ -18,6 +18,9 @@ use crate::reader::{Reader, read_node};
 use crate::repository::{Repository, chunk_name};
 use crate::restore::{Deadlines, RestoreOptions, RestorePoint};
 use crate::task::sized;
+
+/// What is noted of a backup that was restored on trial.
+pub(crate) const RESTORED: &str = "restore";
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +49,8 @@ impl VerifyDepth {
 pub struct VerifyReport {
     /// Backups that are whole.
     pub backups: u64,
+    /// Their ids, in the order in which they were made.
+    pub ids: Vec<BackupId>,
     /// Chunks that they need.
     pub chunks: u64,
     /// Bytes of these chunks.
@@ -123,6 +128,7 @@ impl Repository {
             let mut own = own.map_err(|error| error.with("backup", manifest.id))?;
             needed.append(&mut own);
             report.backups += 1;
+            report.ids.push(manifest.id);
         }
         for chunk in needed.values() {
             report.chunks += 1;
@@ -318,26 +324,37 @@ impl Repository {
             .map(|report| report.entries)
     }
 
-    /// Notes in the log that these backups were verified, so that retention does not drop the last one that was.
+    /// Notes in the log that these backups were verified, so that retention does not drop the last full one that was. Those
+    /// of which that is known are noted again only if they were restored now (the depth `restore`) and had not been; those
+    /// that were forgotten meanwhile are passed over.
     ///
     /// # Errors
     ///
     /// `Conflict` while another process writes to the repository.
     pub async fn note_verified(&self, ids: &[BackupId], depth: &str, clock: &Arc<dyn Clock>) -> Result<()> {
+        let notes: Vec<(BackupId, &str)> = ids.iter().map(|id| (*id, depth)).collect();
+        self.note_each(&notes, clock).await
+    }
+
+    /// The same for some backups and the depth of each.
+    pub(crate) async fn note_each(&self, notes: &[(BackupId, &str)], clock: &Arc<dyn Clock>) -> Result<()> {
         let lock = Lock::acquire(self, clock).await?;
-        let noted = self.note_locked(ids, depth, &**clock).await;
+        let noted = self.note_locked(notes, &**clock).await;
         let released = lock.release().await;
         noted.and(released)
     }
 
-    async fn note_locked(&self, ids: &[BackupId], depth: &str, clock: &dyn Clock) -> Result<()> {
+    async fn note_locked(&self, notes: &[(BackupId, &str)], clock: &dyn Clock) -> Result<()> {
         let mut log = Log::read(self).await?;
-        let known: BTreeSet<BackupId> = log.verified();
-        for id in ids.iter().filter(|id| !known.contains(id)) {
-            log.backup(id)?;
+        let (verified, restored) = (log.verified(), log.verified_at(RESTORED));
+        for (id, depth) in notes {
+            let is_known = verified.contains(id) && (*depth != RESTORED || restored.contains(id));
+            if is_known || log.backup(id).is_err() {
+                continue;
+            }
             let action = Action::Verified {
                 id: *id,
-                depth: depth.to_owned(),
+                depth: (*depth).to_owned(),
             };
             log.append(self, clock, action).await?;
         }

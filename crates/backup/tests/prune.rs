@@ -4,15 +4,16 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stead_backup::{
-    BackupId, BackupType, PruneOptions, PruneReport, RestoreOptions, RestorePoint, RetentionPolicy,
-    VerifyOptions,
+    BackupId, BackupManager, BackupType, CreateOptions, PruneOptions, PruneReport, Repository,
+    RestoreOptions, RestorePoint, RetentionPolicy, VerifyOptions,
 };
-use stead_core::{Clock, ErrorKind, Timestamp};
-use support::{Bench, content, put};
+use stead_core::{Clock, ErrorKind, Random as _, SeededRandom, SystemRandom, Timestamp, WriteBatch};
+use support::{Bench, content, key, put};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -39,7 +40,7 @@ async fn ids(bench: &Bench) -> Vec<BackupId> {
 }
 
 fn files(bench: &Bench, folder: &str) -> BTreeSet<String> {
-    fn walk(path: &std::path::Path, found: &mut BTreeSet<String>) {
+    fn walk(path: &Path, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(path).unwrap() {
             let path = entry.unwrap().path();
             match path.is_dir() {
@@ -186,7 +187,7 @@ async fn what_a_kept_backup_needs_stays() {
     assert_eq!(ids(&bench).await, all[2..]);
     // A chunk that a forgotten backup shares with a new one is not removed with it.
     put(&bench.store, "a", "k", "value 0").await;
-    let key = support::key("a", "more");
+    let key = key("a", "more");
     stead_core::BackendExt::delete(&*bench.store, key).await.unwrap();
     bench
         .clock
@@ -224,4 +225,66 @@ async fn a_damaged_backup_can_be_forgotten() {
     assert_eq!((swept.removed_chunks, swept.waiting_chunks), (4, 0));
     bench.repository.verify(&VerifyOptions::default()).await.unwrap();
     restores_what_the_store_holds(&bench).await;
+}
+
+/// Values that nothing makes shorter, in `parts` of one MiB, of which each is a few chunks.
+async fn put_parts(bench: &Bench, parts: &[&str], seed: u64) {
+    let random = SeededRandom::new(seed);
+    for part in parts {
+        for number in 0..16 {
+            let value: Vec<u8> = (0..8192).flat_map(|_| random.next_u64().to_le_bytes()).collect();
+            let batch = WriteBatch::new().put(key(part, &format!("{number:02}")), value);
+            bench.store.apply(batch).await.unwrap().committed().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_bytes_holds_for_chunks_that_backups_share() {
+    let bench = Bench::new().await;
+    to_the_present(&bench);
+    // What the later two backups take together is seen where there are no others.
+    let other = tempfile::tempdir().unwrap();
+    let place = other.path().join("backups");
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    let repository = Repository::init(place.to_str().unwrap(), &*clock, &SystemRandom).await;
+    let others = BackupManager::new(repository.unwrap(), Arc::clone(&bench.store)).with_clock(clock.clone());
+    let full = CreateOptions::new(BackupType::Full);
+    let parts = ["a", "b", "c", "d"];
+    put_parts(&bench, &parts, 1).await;
+    bench.manager.create_backup(BackupType::Full).await.unwrap();
+    put_parts(&bench, &parts[3..], 2).await;
+    let second = bench.manager.create(&full).await.unwrap();
+    others.create_backup(BackupType::Full).await.unwrap();
+    put_parts(&bench, &parts[..1], 3).await;
+    let third = bench.manager.create(&full).await.unwrap();
+    others.create_backup(BackupType::Full).await.unwrap();
+    // Of what the second needs, most was added by the first.
+    assert!(second.counts.new_bytes < second.counts.stored_bytes / 2);
+    let both = bytes_below(&place.join("chunks"));
+    assert!(both > third.counts.stored_bytes + second.counts.new_bytes);
+    to_the_present(&bench);
+    let prune = async |max_bytes| {
+        let mut options = PruneOptions::new(RetentionPolicy::SizeBasedPolicy { max_bytes });
+        options.grace = Duration::ZERO;
+        bench.repository.prune(&options, &clock).await.unwrap();
+        ids(&bench).await
+    };
+    // What one prune forgets the next one removes.
+    let on_disk = || bytes_below(&bench.path().join("chunks"));
+    prune(both).await;
+    assert_eq!(prune(both).await, [second.id, third.id]);
+    assert_eq!(on_disk(), both);
+    prune(both - 1).await;
+    assert_eq!(prune(both - 1).await, [third.id]);
+    assert_eq!(on_disk(), third.counts.stored_bytes);
+}
+
+fn bytes_below(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    let bytes = entries.map(|entry| match entry.path().is_dir() {
+        true => bytes_below(&entry.path()),
+        false => entry.metadata().unwrap().len(),
+    });
+    bytes.sum()
 }

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use stead_backup::{
     BackupId, BackupKind, BackupManager, BackupMetadata, BackupType, CreateOptions, RestoreOptions,
-    RestorePoint, RestoreReport,
+    RestorePoint, RestoreReport, RestoreWay,
 };
-use stead_core::{Backend, BackendExt as _, ErrorKind, Result, Revision};
-use support::{Bench, content, put};
+use stead_core::{
+    Backend, BackendExt as _, ErrorKind, Expect, KeyRange, Result, Revision, WatchEvent, WatchSpec,
+    WriteBatch,
+};
+use support::{Bench, content, key, put};
 
 async fn backup(bench: &Bench, store: &Arc<dyn Backend>) -> BackupId {
     let manager =
@@ -196,8 +199,55 @@ async fn a_store_that_only_went_on_gets_increments() {
         let entries: Vec<_> = keys.iter().map(|key| (key.as_str(), "changed")).collect();
         stores.write("live", &entries).await;
         let store = stores.open("live").await;
-        store.delete(support::key("a", "k3")).await.unwrap();
+        store.delete(key("a", "k3")).await.unwrap();
         store.close().await.unwrap();
         assert!(!was_forced(&stores.back_up("live").await), "{changes}");
     }
+}
+
+/// What a restore leaves as it is may be written to by whoever read it; all else may not, and watchers have to begin anew.
+#[tokio::test]
+async fn what_was_read_before_a_restore_in_one_batch_is_stale_where_it_changed() {
+    let bench = Bench::new().await;
+    put(&bench.store, "a", "same", "v").await;
+    put(&bench.store, "a", "changed", "then").await;
+    backup(&bench, &bench.store).await;
+    put(&bench.store, "a", "changed", "now").await;
+    put(&bench.store, "a", "added", "now").await;
+    let read = async |path| {
+        bench
+            .store
+            .get(&key("a", path))
+            .await
+            .unwrap()
+            .unwrap()
+            .revision()
+    };
+    let [same, changed, added] = [read("same").await, read("changed").await, read("added").await];
+    let before = revision(&bench.store).await;
+    let mut options = RestoreOptions::new(RestorePoint::Latest);
+    options.replace = true;
+    let report = bench
+        .repository
+        .restore(&bench.store, &options, &*bench.clock)
+        .await;
+    let report = report.unwrap();
+    assert_eq!(
+        (report.way, report.changed, report.removed),
+        (RestoreWay::Batch, 1, 1)
+    );
+    let writes = async |path, revision| {
+        let write = WriteBatch::new()
+            .expect(key("a", path), Expect::At(revision))
+            .put(key("a", path), "by somebody");
+        bench.store.apply(write).await.unwrap().is_committed()
+    };
+    assert!(!writes("changed", changed).await);
+    assert!(!writes("added", added).await);
+    assert!(writes("same", same).await);
+
+    let spec = WatchSpec::new(KeyRange::all()).after(before);
+    let mut watcher = bench.store.watch(&spec).unwrap();
+    let told = watcher.next().await.unwrap();
+    assert!(matches!(told, WatchEvent::Compacted { .. }), "{told:?}");
 }

@@ -11,6 +11,7 @@ use crate::manifest::{BackupId, Manifest};
 use crate::merge::{Merge, Upto};
 use crate::repository::Repository;
 use crate::restore::RestorePoint;
+use crate::verify::{RESTORED, VerifyDepth};
 
 /// What a trial restore found whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +34,14 @@ pub struct TrialReport {
 }
 
 impl TrialReport {
-    /// `restore` where a store was written and compared, else `bytes`: the depth to note for what was verified.
+    /// `restore` where a store was written and compared, else `bytes`: the depth to note for the backup.
     #[must_use]
     pub fn depth(&self) -> &'static str {
-        if self.written { "restore" } else { "bytes" }
+        if self.written {
+            RESTORED
+        } else {
+            VerifyDepth::Bytes.as_str()
+        }
     }
 }
 
@@ -80,14 +85,20 @@ impl Repository {
         })
     }
 
-    /// Notes in the log that the backups of a trial were verified, so that retention does not drop the last full one that
-    /// was. Those of which that is known are not noted again.
+    /// Notes in the log that the backups of a trial were verified: the one that was asked for at the
+    /// [depth](TrialReport::depth) of the trial, those that it stands on, all bytes of which were read, as `bytes`. As
+    /// [`note_verified`](Repository::note_verified).
     ///
     /// # Errors
     ///
     /// `Conflict` while another process writes to the repository.
     pub async fn note_trial(&self, report: &TrialReport, clock: &Arc<dyn Clock>) -> Result<()> {
-        self.note_verified(&report.chain, report.depth(), clock).await
+        let bytes = VerifyDepth::Bytes.as_str();
+        let notes = report.chain.iter().map(|id| match *id == report.backup {
+            true => (*id, report.depth()),
+            false => (*id, bytes),
+        });
+        self.note_each(&notes.collect::<Vec<_>>(), clock).await
     }
 
     /// Reads what a restore would write. How many entries that is.

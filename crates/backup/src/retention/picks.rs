@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::contents::Contents;
 use super::plan::{Candidate, Lineage};
 use super::reason::Reason;
 
@@ -12,6 +13,7 @@ pub(super) struct Backups<'a> {
     /// In the same order.
     pub(super) ages: Vec<Duration>,
     pub(super) lineage: &'a Lineage<'a>,
+    pub(super) contents: &'a Contents,
     /// What is kept whatever the policy picks.
     pub(super) kept_anyway: Vec<u64>,
 }
@@ -54,13 +56,15 @@ impl Picks {
 
     /// Picks the newest that fit into `max_bytes`.
     pub(super) fn size(&mut self, backups: &Backups<'_>, max_bytes: u64) {
-        let mut reached = HashSet::new();
+        let (mut reached, mut scale) = (HashSet::new(), backups.contents.scale());
+        let mut weighed_with = |total: u64, id: u64| {
+            let new = backups.lineage.newly_reached(id, &mut reached);
+            new.fold(total, |total, one| total.saturating_add(scale.add(one)))
+        };
         let anyway = backups.kept_anyway.iter();
-        let mut total = anyway.fold(0u64, |sum, id| {
-            sum.saturating_add(backups.lineage.new_bytes(*id, &mut reached))
-        });
+        let mut total = anyway.fold(0, |total, id| weighed_with(total, *id));
         for (index, one) in backups.newest_first.iter().enumerate() {
-            total = total.saturating_add(backups.lineage.new_bytes(one.id, &mut reached));
+            total = weighed_with(total, one.id);
             // The newest is kept even where it does not fit by itself.
             if total > max_bytes && index > 0 {
                 break;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use stead_core::{Error, Result, Timestamp};
 
 use super::age::{Pauses, ages};
+use super::contents::Contents;
 use super::picks::Backups;
 use super::policy::RetentionPolicy;
 use super::reason::Reason;
@@ -20,7 +21,7 @@ pub struct Candidate {
     pub parent: Option<u64>,
     /// Its tags.
     pub tags: Vec<String>,
-    /// How many bytes it added to the repository.
+    /// How many bytes it added to the repository when it was made.
     pub stored_bytes: u64,
     /// Whether it was verified and found whole.
     pub verified: bool,
@@ -106,6 +107,17 @@ pub fn plan_retention(
     now: Timestamp,
     pauses: Pauses,
 ) -> Result<RetentionPlan> {
+    plan_with(policy, candidates, &Contents::default(), now, pauses)
+}
+
+/// As [`plan_retention`], where it is known which chunks the candidates share.
+pub(crate) fn plan_with(
+    policy: &RetentionPolicy,
+    candidates: &[Candidate],
+    contents: &Contents,
+    now: Timestamp,
+    pauses: Pauses,
+) -> Result<RetentionPlan> {
     policy.check()?;
     let mut newest_first: Vec<&Candidate> = candidates.iter().collect();
     newest_first.sort_by_key(|one| std::cmp::Reverse(one.id));
@@ -129,6 +141,7 @@ pub fn plan_retention(
         ages: ages(&present, pauses),
         newest_first: &present,
         lineage: &lineage,
+        contents,
         kept_anyway: kept.reasons.keys().copied().collect(),
     };
     let picks = policy.pick(&backups);
@@ -201,10 +214,14 @@ impl<'a> Lineage<'a> {
         std::iter::successors(Some(one), above).take(self.0.len())
     }
 
-    /// The bytes of a backup and of those that it is built on, but for those of `reached`, which they join.
-    pub(super) fn new_bytes(&self, id: u64, reached: &mut HashSet<u64>) -> u64 {
-        let Some(one) = self.0.get(&id) else { return 0 };
-        let new = self.up_from(one).take_while(|above| reached.insert(above.id));
-        new.fold(0, |sum, above| sum.saturating_add(above.stored_bytes))
+    /// A backup and those that it is built on, but for those of `reached`, which they join.
+    pub(super) fn newly_reached(
+        &self,
+        id: u64,
+        reached: &mut HashSet<u64>,
+    ) -> impl Iterator<Item = &'a Candidate> {
+        let one = self.0.get(&id).copied();
+        let above = one.into_iter().flat_map(|one| self.up_from(one));
+        above.take_while(|above| reached.insert(above.id))
     }
 }

@@ -54,7 +54,8 @@ pub enum RetentionPolicy {
     /// The newest that fit into `max_bytes` with all that they are built on, and with what is kept whatever the policy;
     /// the newest always.
     SizeBasedPolicy {
-        /// The bytes that backups added to the repository, at most. Above zero.
+        /// The bytes of all chunks that these backups need, at most, a chunk that several share counted once. Above zero. The
+        /// log is not among them, nor is what waits in the trash.
         max_bytes: u64,
     },
     /// One in each hour, day, week, month or year, and others.
@@ -97,6 +98,17 @@ impl RetentionPolicy {
     /// `Invalid`, naming what is missing, and for a tag that no backup can have.
     pub fn check(&self) -> Result<()> {
         self.check_at(0)
+    }
+
+    /// Whether it asks for the sizes of backups.
+    pub(crate) fn weighs(&self) -> bool {
+        match self {
+            RetentionPolicy::SizeBasedPolicy { .. } => true,
+            RetentionPolicy::AnyOf(policies) | RetentionPolicy::AllOf(policies) => {
+                policies.iter().any(RetentionPolicy::weighs)
+            }
+            _ => false,
+        }
     }
 
     fn check_at(&self, depth: usize) -> Result<()> {

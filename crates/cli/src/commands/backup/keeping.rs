@@ -43,7 +43,7 @@ pub(super) struct Keeping {
     /// At most N of them
     #[arg(long, value_name = "N")]
     max_backups: Option<usize>,
-    /// At most so many bytes, such as 100GiB
+    /// At most so many bytes of chunks, such as 100GiB; what several share counts once
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_bytes: Option<u64>,
 }

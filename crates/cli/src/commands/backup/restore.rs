@@ -30,7 +30,7 @@ use crate::store;
 /// leaves the old or the new state, whole. Stores that are in no directory (Redis, PostgreSQL) are restored into another
 /// prefix or schema in that case.
 ///
-/// Revisions go on far above those of before, so that none that was read before the restore matches an entry of after.
+/// Revisions go on far above those of before, so that none that was read before the restore matches an entry that it wrote.
 #[derive(Args, Debug)]
 pub(super) struct Restore {
     /// This backup, instead of the newest

@@ -45,14 +45,8 @@ pub(super) async fn run(
     };
     let options = VerifyOptions::new(depth).with_observer(shown_by(bar));
     let report = repository.verify(&options).await?;
-    let backups: Vec<BackupId> = repository
-        .backups()
-        .await?
-        .iter()
-        .map(|backup| backup.id)
-        .collect();
     let mut restored = None;
-    if let (Depth::Restore, Some(newest)) = (verify.depth, backups.last()) {
+    if let (Depth::Restore, Some(newest)) = (verify.depth, report.ids.last()) {
         let scratch = stead::open("memory:").await?;
         let entries = repository
             .trial_restore(newest, &scratch, &SystemClock, Some(shown_by(bar)))
@@ -62,12 +56,8 @@ pub(super) async fn run(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut not_noted = None;
     if depth >= VerifyDepth::Bytes {
-        let depth = if restored.is_some() {
-            "restore"
-        } else {
-            depth.as_str()
-        };
-        not_noted = unnoted(repository.note_verified(&backups, depth, &clock).await)?;
+        let noted = note(repository, &report.ids, restored.map(|(id, _)| *id), &clock).await;
+        not_noted = unnoted(noted)?;
     }
     bar.finish_and_clear();
     let mut text = format!(
@@ -101,4 +91,19 @@ pub(super) async fn run(
         "restored_entries": restored.map(|(_, entries)| entries),
     });
     output.either(&text, &Sorted(&object))
+}
+
+/// Notes what was read, and what was restored of it.
+async fn note(
+    repository: &Repository,
+    read: &[BackupId],
+    restored: Option<BackupId>,
+    clock: &Arc<dyn Clock>,
+) -> stead::Result<()> {
+    if let Some(restored) = restored {
+        repository.note_verified(&[restored], "restore", clock).await?;
+    }
+    repository
+        .note_verified(read, VerifyDepth::Bytes.as_str(), clock)
+        .await
 }
