@@ -1,5 +1,6 @@
 //! Where a repository lies: from its URL to an object store.
 
+mod around;
 #[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
 mod bucket;
 mod directory;
@@ -13,7 +14,6 @@ mod transport;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,20 +22,16 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use stead_core::{Error, Result, StoreUrl, nearest};
 
 use crate::error;
-use crate::repository::FORMAT;
 use crate::task::blocking;
 
+pub use around::is_repository;
+use around::{MARK, repository_around, store_around};
+pub(crate) use around::{within_repository, within_store};
 pub use directory::Leftovers;
 pub(crate) use staged::Staged;
 
 /// The schemes that a repository's URL may have, each with the feature that compiles it in.
 const SCHEMES: &[(&str, &str)] = &[("file", ""), ("s3", "s3"), ("azure", "azure"), ("gs", "gcs")];
-
-/// What the first object of every repository begins with.
-const MARK: &[u8; 25] = br#"{"format":"stead-backup","#;
-
-/// What the file `STEAD` of every store in a directory begins with.
-const STORE: &[u8; 12] = b"stead store\n";
 
 /// Folders that are synced at a time.
 const SYNCED_AT_A_TIME: usize = 4;
@@ -115,8 +111,7 @@ impl Location {
     /// can be told with the rights that there are.
     pub(crate) async fn within(&self, name: &str) -> Option<String> {
         if let Some(local) = &self.local {
-            let mut above = local.ancestors().skip(1);
-            let found = above.find(|folder| begins_with(&folder.join(name), MARK));
+            let found = repository_around(local.parent()?);
             return found.map(|folder| folder.display().to_string());
         }
         let parts: Vec<_> = self.root.parts().collect();
@@ -137,8 +132,7 @@ impl Location {
 
     /// The nearest directory that this one is, or lies in, and that a store is in.
     pub(crate) fn within_store(&self) -> Option<&std::path::Path> {
-        let mut folders = self.local.as_deref()?.ancestors();
-        folders.find(|folder| begins_with(&folder.join("STEAD"), STORE))
+        store_around(self.local.as_deref()?)
     }
 
     /// Makes the names in a folder of the repository, and the names of the folders above it, durable.
@@ -323,19 +317,6 @@ fn scheme(url: &str) -> Result<&'static str> {
         None => error,
     };
     Err(error.with("known_schemes", names.collect::<Vec<_>>().join(", ")))
-}
-
-/// Whether a folder of this machine has a repository for backups in it: what else is put there ends it.
-#[must_use]
-pub fn is_repository(folder: &std::path::Path) -> bool {
-    begins_with(&folder.join(FORMAT), MARK)
-}
-
-/// Whether there is a file that begins so.
-fn begins_with<const N: usize>(file: &std::path::Path, begin: &[u8; N]) -> bool {
-    let mut bytes = [0; N];
-    let file = std::fs::File::open(file);
-    file.is_ok_and(|mut file| file.read_exact(&mut bytes).is_ok() && bytes == *begin)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use stead_core::{Clock, Error, Random, Result};
 
 use crate::chunk::{self, ChunkRef, Kind};
 use crate::hash::Hash;
-use crate::location::{Location, Purpose, open_location};
+use crate::location::{Location, Purpose, open_location, within_repository, within_store};
 use crate::manifest::is_lineage;
 use crate::spare::rounded;
 use crate::task::{blocking, sized};
@@ -89,18 +89,10 @@ impl Repository {
     pub async fn init_at(location: Location, clock: &dyn Clock, random: &dyn Random) -> Result<Self> {
         let id = format!("{:032x}", random.next_u128());
         if let Some(around) = location.within(FORMAT).await {
-            return Err(Error::invalid(
-                "the place lies within another repository, which would be damaged by it; name one outside of that",
-            )
-            .with("repository", location.name())
-            .with("within", around));
+            return Err(within_repository(&location.name(), &around));
         }
         if let Some(store) = location.within_store() {
-            return Err(Error::invalid(
-                "the place lies among the files of a store, which may be removed with them; name one outside of that",
-            )
-            .with("repository", location.name())
-            .with("store", store.display()));
+            return Err(within_store(&location.name(), store));
         }
         let repository = Repository(Arc::new(Inner {
             location,

@@ -80,17 +80,14 @@ pub(crate) async fn open(url: &str, purpose: Purpose) -> Result<Store> {
 
 /// Whoever looks for something does not want an empty store to be made at a mistyped path.
 pub(crate) fn look(text: &str) -> Result<()> {
-    let url: StoreUrl = text.parse()?;
-    let place = Path::new(url.place());
-    let missing = DIRECTORIES.contains(&url.scheme()) && matches!(place.try_exists(), Ok(false));
-    if !missing {
+    // A URL that is wrong stays wrong once the store is there.
+    if !stead::is_missing(text)? {
         return Ok(());
     }
-    // A URL that is wrong stays wrong once the store is there.
-    stead::check_url(text)?;
+    let url: StoreUrl = text.parse()?;
     Err(Failure::NotThere(
         Error::invalid("there is no store; write to it once to make one, or name another with --store")
-            .with("path", place.display()),
+            .with("path", url.place()),
     ))
 }
 

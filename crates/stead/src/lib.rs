@@ -31,7 +31,7 @@ mod restore;
 pub use config::Config;
 #[cfg(feature = "state")]
 pub use open::open_state;
-pub use open::{check_url, open};
+pub use open::{check_url, is_missing, open};
 #[cfg(feature = "backup")]
 pub use restore::{restore, restore_latest};
 #[cfg(feature = "backup")]

@@ -91,6 +91,33 @@ pub fn check_url(url: &str) -> Result<()> {
     }
 }
 
+/// Whether `url` names a store in a directory in which there is none yet, and nothing else: [`open`] would make it. Of stores
+/// elsewhere, and in memory, it is false.
+///
+/// ```
+/// # #[cfg(feature = "redb")] {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let url = format!("redb:{}", dir.path().join("store").display());
+/// assert!(stead::is_missing(&url)?);
+/// # }
+/// # Ok::<(), stead::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`check_url`].
+pub fn is_missing(url: &str) -> Result<bool> {
+    check_url(url)?;
+    let url: StoreUrl = url.parse()?;
+    match url.scheme() {
+        #[cfg(any(feature = "redb", feature = "fjall", feature = "rocksdb", feature = "sled"))]
+        "redb" | "fjall" | "rocksdb" | "sled" => {
+            Ok(stead_embedded::is_free(std::path::Path::new(url.place())))
+        }
+        _ => Ok(false),
+    }
+}
+
 fn not_compiled_in(scheme: &str) -> Error {
     let error = Error::unsupported(
         "no backend for this scheme is compiled in; use one that is, or switch its feature on",

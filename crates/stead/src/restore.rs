@@ -77,7 +77,7 @@ pub async fn restore_latest(
 
 #[cfg(any(feature = "redb", feature = "fjall", feature = "rocksdb", feature = "sled"))]
 mod beside {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     use stead_backup::{RestoreOptions, Staging};
@@ -86,7 +86,7 @@ mod beside {
 
     /// The store at `url`, if it is one in a directory. One that is not there is not made yet.
     pub(super) async fn open(url: &str, options: &RestoreOptions) -> Result<Option<Box<dyn Staging>>> {
-        crate::check_url(url)?;
+        let is_missing = crate::is_missing(url)?;
         let url: StoreUrl = url.parse()?;
         let previous = if options.keep_previous {
             Previous::Keep
@@ -95,20 +95,24 @@ mod beside {
         };
         let staging = match url.scheme() {
             #[cfg(feature = "redb")]
-            "redb" => at::<stead_redb::RedbConfig>(url, previous).await?,
+            "redb" => at::<stead_redb::RedbConfig>(url, previous, is_missing).await?,
             #[cfg(feature = "fjall")]
-            "fjall" => at::<stead_fjall::FjallConfig>(url, previous).await?,
+            "fjall" => at::<stead_fjall::FjallConfig>(url, previous, is_missing).await?,
             #[cfg(feature = "rocksdb")]
-            "rocksdb" => at::<stead_rocksdb::RocksDbConfig>(url, previous).await?,
+            "rocksdb" => at::<stead_rocksdb::RocksDbConfig>(url, previous, is_missing).await?,
             #[cfg(feature = "sled")]
-            "sled" => at::<stead_sled::SledConfig>(url, previous).await?,
+            "sled" => at::<stead_sled::SledConfig>(url, previous, is_missing).await?,
             _ => return Ok(None),
         };
         Ok(Some(staging))
     }
 
-    async fn at<C: EngineConfig>(url: StoreUrl, previous: Previous) -> Result<Box<dyn Staging>> {
-        let staging = match holds_nothing(Path::new(url.place())) {
+    async fn at<C: EngineConfig>(
+        url: StoreUrl,
+        previous: Previous,
+        is_missing: bool,
+    ) -> Result<Box<dyn Staging>> {
+        let staging = match is_missing {
             true => None,
             false => Some(stead_embedded::Staging::<C>::open(url.clone()).await?),
         };
@@ -117,14 +121,6 @@ mod beside {
             previous,
             staging,
         }))
-    }
-
-    /// Whether there is no directory, or an empty one. What else may be wrong with it is told when the store is opened.
-    fn holds_nothing(place: &Path) -> bool {
-        match place.read_dir() {
-            Ok(mut names) => names.next().is_none(),
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-        }
     }
 
     struct Beside<C: EngineConfig> {

@@ -37,7 +37,7 @@ mod view;
 mod write_set;
 
 pub use config::{EngineConfig, open_store};
-pub use directory::{DirectoryLock, Previous, StoreDirectory, file_error, locked_error};
+pub use directory::{DirectoryLock, Previous, StoreDirectory, file_error, is_free, locked_error};
 pub use engine::{Engine, Keyspace, View, Visit};
 pub use guard::{Outside, guarded, guarded_around};
 pub use options::EmbeddedOptions;

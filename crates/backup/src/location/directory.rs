@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use object_store::local::LocalFileSystem;
 use stead_core::{Error, Result, StoreUrl, Timestamp};
 
+use super::around::check_before_making;
 use super::staged::Staged;
 use super::{Location, Purpose};
 use crate::error;
@@ -68,6 +69,7 @@ pub(super) async fn open(path: PathBuf, purpose: Purpose) -> Result<Location> {
 fn prepare(path: &Path, purpose: Purpose) -> Result<PathBuf> {
     let found = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && purpose == Purpose::Make => {
+            check_before_making(path)?;
             make(path).map_err(|error| error::file(error, path))?;
             fs::metadata(path)
         }

@@ -58,6 +58,21 @@ pub struct StoreDirectory {
     data: &'static str,
 }
 
+/// Whether there is no store at `path`, of whatever engine, and nothing in the way of one: no directory, an empty one, or one in
+/// which the making of a store was cut short. Opening a store makes one there.
+#[must_use]
+pub fn is_free(path: &Path) -> bool {
+    let is_there = |name| path.join(name).symlink_metadata().is_ok();
+    match fs::read_dir(path) {
+        Ok(mut names) => {
+            let is_lock =
+                |name: io::Result<fs::DirEntry>| name.is_ok_and(|name| name.file_name() == LOCK_FILE);
+            !is_there(MARKER_FILE) && (is_there(DRAFT_FILE) || names.all(is_lock))
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 impl StoreDirectory {
     /// The store of `engine`, as in its URL, in the directory `path`; the engine's file or directory in there is `data`.
     #[must_use]

@@ -41,14 +41,20 @@ pub(super) async fn run(
     // There has to be something to restore before a store is made for it.
     let backup = find(repository, point).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let began = clock.now();
     let (directory, url) = match &drill.into {
         Some(url) => (None, url.clone()),
         None => scratch().map(|(directory, url)| (Some(directory), url))?,
     };
     store::check_place(&url)?;
-    let store = stead::open(&url).await?;
     let point = RestorePoint::Backup(backup);
+    if drill.into.is_some() && stead::is_missing(&url)? {
+        // A damaged backup leaves no store behind.
+        repository
+            .trial(point, None, &*clock, Some(shown_by(bar)))
+            .await?;
+    }
+    let began = clock.now();
+    let store = stead::open(&url).await?;
     let tried = repository
         .trial(point, Some(&store), &*clock, Some(shown_by(bar)))
         .await;
