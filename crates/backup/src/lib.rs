@@ -63,7 +63,7 @@ pub use metadata::{BackupMetadata, CheckpointMetadata};
 pub use prune::{PruneOptions, PruneReport};
 pub use repository::Repository;
 pub use restore::{
-    Deadlines, RestoreOptions, RestorePoint, RestoreReport, RestoreWay, Staging, check_finished,
+    Deadlines, KeyFilter, RestoreOptions, RestorePoint, RestoreReport, RestoreWay, Staging, check_finished,
 };
 pub use retention::{
     Candidate, Decision, Keep, Pauses, Reason, RetentionPlan, RetentionPolicy, plan_retention,

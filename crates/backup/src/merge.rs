@@ -1,11 +1,12 @@
 //! A chain of backups, read as what it gives.
 
-use stead_core::{Error, KeyRange, Result, Revision};
+use stead_core::{Error, Result, Revision};
 
 use crate::manifest::{BackupKind, Manifest};
 use crate::reader::Reader;
 use crate::records::{Payload, Record, Shape};
 use crate::repository::Repository;
+use crate::restore::Selection;
 
 /// Which part of the last increment counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) struct Merge {
     /// The full backup first.
     layers: Vec<Layer>,
     upto: Upto,
+    selection: Selection,
     /// What was read and not given one by one yet.
     block: std::vec::IntoIter<Record>,
 }
@@ -57,13 +59,18 @@ pub(crate) fn shape_of(manifest: &Manifest) -> Shape {
 }
 
 impl Merge {
-    pub(crate) fn new(repository: &Repository, chain: &[&Manifest], range: &KeyRange, upto: Upto) -> Self {
+    pub(crate) fn new(
+        repository: &Repository,
+        chain: &[&Manifest],
+        selection: &Selection,
+        upto: Upto,
+    ) -> Self {
         let layers = chain.iter().map(|manifest| Layer {
             reader: Reader::new(
                 repository,
                 manifest.root.clone(),
                 shape_of(manifest),
-                range.clone(),
+                selection.range.clone(),
             )
             .among(chain.len()),
             block: Vec::new().into_iter().peekable(),
@@ -72,6 +79,7 @@ impl Merge {
         Merge {
             layers: layers.collect(),
             upto,
+            selection: selection.clone(),
             block: Vec::new().into_iter(),
         }
     }
@@ -113,7 +121,16 @@ impl Merge {
     pub(crate) async fn block(&mut self) -> Result<Vec<Record>> {
         if let ([layer], Upto::End) = (&mut self.layers[..], self.upto) {
             // Most restores are of a full backup alone, all records of which are entries.
-            return layer.reader.block().await;
+            loop {
+                let mut block = layer.reader.block().await?;
+                let ended = block.is_empty();
+                if self.selection.filter.is_some() {
+                    thin_out(&mut block, |record| self.selection.picks(&record.key));
+                }
+                if ended || !block.is_empty() {
+                    return Ok(block);
+                }
+            }
         }
         let (mut block, mut bytes) = (Vec::new(), 0);
         while block.len() < BLOCK_ENTRIES && bytes < BLOCK_BYTES {
@@ -142,21 +159,35 @@ impl Merge {
             let Some(lowest) = lowest.min().cloned() else {
                 return Ok(None);
             };
+            let picked = self.selection.picks(&lowest);
             for (index, layer) in self.layers.iter_mut().enumerate() {
                 let Some(record) = layer.block.next_if(|record| record.key == lowest) else {
                     continue;
                 };
-                if index < last || self.upto.includes(&record)? {
+                if picked && (index < last || self.upto.includes(&record)?) {
                     newest = Some(record);
                 }
             }
             match newest {
-                Some(record) if matches!(record.payload, Payload::Entry(_) | Payload::Value(_)) => {
+                Some(mut record) if matches!(record.payload, Payload::Entry(_) | Payload::Value(_)) => {
+                    // Of the chunks of each layer few values may be left.
+                    record.detach();
                     return Ok(Some(record));
                 }
                 _ => {}
             }
         }
+    }
+}
+
+/// Leaves out of a block, which is of one chunk, the records that are not wanted. Where that is the greater part, the others
+/// get memory of their own.
+pub(crate) fn thin_out(block: &mut Vec<Record>, is_wanted: impl Fn(&Record) -> bool) {
+    let bytes = |block: &[Record]| block.iter().map(Record::logical_bytes).sum::<usize>();
+    let before = bytes(block);
+    block.retain(is_wanted);
+    if 2 * bytes(block) < before {
+        block.iter_mut().for_each(Record::detach);
     }
 }
 

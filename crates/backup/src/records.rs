@@ -88,6 +88,14 @@ impl Record {
         }
     }
 
+    /// Gives the value memory of its own. As a part of a chunk's content it keeps all of that in memory, which is too much for
+    /// a few values of many chunks.
+    pub(crate) fn detach(&mut self) {
+        if let Payload::Value(value) = &mut self.payload {
+            *value = Bytes::copy_from_slice(value);
+        }
+    }
+
     /// Bytes of the key and the value.
     pub(crate) fn logical_bytes(&self) -> usize {
         self.key.as_bytes().len() + self.payload.value().map_or(0, <[u8]>::len)

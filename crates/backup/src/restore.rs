@@ -4,6 +4,7 @@ mod compare;
 mod cut_short;
 mod deadlines;
 mod fill;
+mod filter;
 mod point;
 mod replace;
 mod staging;
@@ -26,6 +27,8 @@ use crate::repository::Repository;
 use cut_short::{Place, cut_short};
 pub use deadlines::Deadlines;
 use deadlines::Shift;
+pub use filter::KeyFilter;
+pub(crate) use filter::Selection;
 pub use point::RestorePoint;
 use point::{Chosen, choose};
 pub use staging::Staging;
@@ -40,6 +43,8 @@ pub struct RestoreOptions {
     pub point: RestorePoint,
     /// The keys to restore: all unless set.
     pub range: KeyRange,
+    /// Of these, the keys to restore: all unless set. What the target holds under others stays.
+    pub filter: Option<KeyFilter>,
     /// What becomes of deadlines.
     pub deadlines: Deadlines,
     /// Whether what the target holds in the range may be replaced. It has to be empty there otherwise.
@@ -62,12 +67,20 @@ impl RestoreOptions {
         RestoreOptions {
             point,
             range: KeyRange::all(),
+            filter: None,
             deadlines: Deadlines::Keep,
             replace: false,
             keep_previous: false,
             dry_run: false,
             above: Revision::ZERO,
             observer: None,
+        }
+    }
+
+    fn selection(&self) -> Selection {
+        Selection {
+            range: self.range.clone(),
+            filter: self.filter.clone(),
         }
     }
 
@@ -200,7 +213,7 @@ impl Repository {
             Box::pin(self.restore_from(&log, &mut target, options, clock)).await
         };
         let restored = restored.await;
-        target.closing(restored).await
+        target.closing(restored, options.dry_run).await
     }
 
     /// Restores what `log` says.
@@ -226,19 +239,24 @@ impl Repository {
         if !target.capabilities().writable {
             return Err(Error::unsupported("the target is open for reading only"));
         }
+        let selection = options.selection();
         let mark = mark_key()?;
         let unfinished = target.get(&mark).await?;
+        // All that such a store holds goes, which is what is asked for where all of it is to be replaced.
+        let takes_over = options.replace && selection.is_everything();
         if let Some(entry) = &unfinished
+            && !takes_over
             && entry.value() != mark_of(self, newest.id).as_bytes()
         {
             return Err(unfinished_restore(
-                "the target holds an unfinished restore of another backup; finish that one, or empty the target",
+                "the target holds an unfinished restore of another backup; finish that one, or ask for what the target holds to \
+                 be replaced by the whole backup",
                 entry,
             ));
         }
-        // What lies outside of the range stays, and is in use.
-        let live = unfinished.is_none() && holds_anything(&**target, &KeyRange::all()).await?;
-        if live && !options.replace && holds_anything(&**target, &options.range).await? {
+        // What is not restored stays, and is in use.
+        let live = unfinished.is_none() && holds_anything(&**target, &Selection::all()).await?;
+        if live && !options.replace && holds_anything(&**target, &selection).await? {
             return Err(Error::invalid(
                 "the target is not empty; name an empty one, or ask for what it holds to be replaced",
             ));
@@ -250,12 +268,13 @@ impl Repository {
             repository: self,
             chosen: &chosen,
             options,
+            selection: &selection,
             target,
             raise: raised(highest(log).max(options.above)).max(epoch_of(clock.now())),
             shift: Shift::new(options.deadlines, newest.taken(), clock.now()),
             clock,
         };
-        if unfinished.is_some() && !options.replace {
+        if unfinished.is_some() && !takes_over {
             restore.check_untouched().await?;
         }
         match (live, options.dry_run) {
@@ -281,6 +300,7 @@ struct Restore<'a> {
     repository: &'a Repository,
     chosen: &'a Chosen<'a>,
     options: &'a RestoreOptions,
+    selection: &'a Selection,
     target: &'a Arc<dyn Backend>,
     raise: Revision,
     shift: Shift,
@@ -292,7 +312,7 @@ impl Restore<'_> {
         Merge::new(
             self.repository,
             &self.chosen.chain,
-            &self.options.range,
+            self.selection,
             self.chosen.upto,
         )
         .verified()
@@ -300,8 +320,7 @@ impl Restore<'_> {
 
     /// That a target which was not finished holds nothing but what is to be written to it: it begins anew.
     async fn check_untouched(&self) -> Result<()> {
-        let everything = KeyRange::all();
-        let mut there = There::new(&**self.target, &everything);
+        let mut there = There::new(&**self.target, &Selection::all());
         let mut merge = self.merge();
         let mut wanted = merge.next().await?;
         while let Some((key, entry)) = there.next().await? {
@@ -311,8 +330,9 @@ impl Restore<'_> {
             let of_the_backup = wanted.as_ref().filter(|wanted| wanted.key == key);
             if of_the_backup.and_then(|wanted| wanted.payload.value()) != Some(entry.value()) {
                 return Err(Error::invalid(
-                    "the target was written to since a restore into it was cut short; save what is wanted of that, and ask \
-                     for what it holds to be replaced",
+                    "the target holds more than this restore would write, which was cut short before: it was written to \
+                     meanwhile, or another part of the backup was restored; save what is wanted of that, and ask for all that it \
+                     holds to be replaced by the whole backup",
                 ));
             }
         }
@@ -396,8 +416,8 @@ fn raised(above: Revision) -> Revision {
     )
 }
 
-async fn holds_anything(target: &dyn Backend, range: &KeyRange) -> Result<bool> {
-    There::new(target, range)
+async fn holds_anything(target: &dyn Backend, selection: &Selection) -> Result<bool> {
+    There::new(target, selection)
         .next()
         .await
         .map(|found| found.is_some())

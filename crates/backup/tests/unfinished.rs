@@ -5,8 +5,10 @@ mod support;
 
 use std::sync::Arc;
 
-use stead_backup::{BackupId, BackupType, RestoreOptions, RestorePoint, RestoreReport, check_finished};
-use stead_core::{Backend, BackendExt as _, Error, ErrorKind, Key, Partition, Result};
+use stead_backup::{
+    BackupId, BackupType, KeyFilter, RestoreOptions, RestorePoint, RestoreReport, check_finished,
+};
+use stead_core::{Backend, BackendExt as _, Error, ErrorKind, Key, KeyRange, Partition, Result};
 use support::{Bench, content, key, put};
 
 /// A backup of some entries, and a target in which a restore of it was killed after some of them.
@@ -99,4 +101,34 @@ async fn another_backup_is_not_restored_into_a_part_of_one() {
     );
     let options = RestoreOptions::new(RestorePoint::Backup(id));
     restored(&bench, &target, &options).await.unwrap();
+}
+
+/// A store that is to be replaced as a whole may hold a part of any backup; one of which something is to stay may not.
+#[tokio::test]
+async fn a_part_of_a_backup_is_replaced_as_a_whole_or_not_at_all() {
+    let (bench, target, id) = cut_short().await;
+    put(&bench.store, "b", "more", "v").await;
+    bench.manager.create_backup(BackupType::Full).await.unwrap();
+    put(&target, "mine", "k", "kept").await;
+    let before = content(&*target).await;
+    let mut options = RestoreOptions::new(RestorePoint::Backup(id));
+    options.replace = true;
+    options.range = KeyRange::partition(&Partition::new("a").unwrap());
+    let mut filtered = options.clone();
+    filtered.range = KeyRange::all();
+    filtered.filter = Some(KeyFilter::new(|key| key.partition_bytes() == b"a"));
+    for (point, mut options) in [
+        (RestorePoint::Backup(id), options),
+        (RestorePoint::Backup(id), filtered.clone()),
+        (RestorePoint::Latest, filtered),
+    ] {
+        options.point = point;
+        let error = restored(&bench, &target, &options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(content(&*target).await, before, "nothing is removed");
+    }
+    let mut options = RestoreOptions::new(RestorePoint::Latest);
+    options.replace = true;
+    restored(&bench, &target, &options).await.unwrap();
+    assert_eq!(content(&*target).await, content(&*bench.store).await);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use stead::core::{Revision, Ttl, parse_duration};
-use stead::state::StateClass;
+use stead::state::{Pattern, StateClass};
 use stead::{Error, StateScope};
 
 use crate::commands::{
@@ -85,6 +85,10 @@ fn in_words(error: &Error, given: &str) -> Wrong {
 
 pub(crate) fn scope(text: &str) -> Result<StateScope, Wrong> {
     text.parse().map_err(|error| in_words(&error, text))
+}
+
+pub(crate) fn pattern(text: &str) -> Result<Pattern, Wrong> {
+    Pattern::new(text).map_err(|error| in_words(&error, text))
 }
 
 pub(crate) fn ttl(text: &str) -> Result<Ttl, Wrong> {

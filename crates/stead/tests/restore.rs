@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use stead::ErrorKind;
 use stead::backup::{
-    BackupManager, BackupType, CreateOptions, Repository, RestoreOptions, RestorePoint, RestoreReport,
-    RestoreWay, Staging,
+    BackupManager, BackupType, CreateOptions, KeyFilter, Repository, RestoreOptions, RestorePoint,
+    RestoreReport, RestoreWay, Staging,
 };
 use stead::core::{
     Backend, BackendExt, Expect, Expiry, Key, KeyRange, Partition, Read, ReadExt, Reply, Result, Revision,
@@ -140,9 +140,14 @@ impl Bench {
 
     /// What the store holds after a restore of this range.
     fn wanted(&self, range: &KeyRange) -> Content {
+        self.wanted_of(|key| range.contains(key))
+    }
+
+    /// What the store holds after a restore of these keys.
+    fn wanted_of(&self, is_restored: impl Fn(&Key) -> bool) -> Content {
         let of = |content: &Content, inside: bool| {
             let mut content = content.clone();
-            content.retain(|key, _| range.contains(key) == inside);
+            content.retain(|key, _| is_restored(key) == inside);
             content
         };
         let mut wanted = of(&self.then, true);
@@ -437,6 +442,46 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     below
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
+}
+
+/// Keys that end in an odd digit, in all partitions.
+fn is_odd(key: &Key) -> bool {
+    key.as_bytes().last().is_some_and(|last| last % 2 == 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_a_filter_picks_are_restored_and_no_others() {
+    for engine in ENGINES {
+        for (entries, way) in [(2000, RestoreWay::Batch), (MANY, RestoreWay::Switch)] {
+            let bench = Bench::new(engine, entries).await;
+            let mut options = replacing();
+            options.filter = Some(KeyFilter::new(is_odd));
+            options.dry_run = true;
+            let foretold = bench.restore(&options).await.unwrap();
+            options.dry_run = false;
+            let report = bench.restore(&options).await.unwrap();
+            assert_eq!((foretold.way, report.way), (way, way), "{engine}");
+            assert_eq!(
+                (foretold.entries, foretold.removed),
+                (report.entries, report.removed),
+                "{engine}"
+            );
+            assert_eq!(report.entries, (entries as u64 + 1000) / 2, "{engine}");
+            assert!(
+                content_of(&bench.url).await == bench.wanted_of(is_odd),
+                "{engine}"
+            );
+        }
+        let bench = Bench::new(engine, 2000).await;
+        let url = format!("{engine}:{}", bench.dir.path().join("new").display());
+        let mut options = RestoreOptions::new(RestorePoint::Latest);
+        options.filter = Some(KeyFilter::new(is_odd));
+        let report = stead::restore(&url, &bench.repository, &options, &SystemClock).await;
+        assert_eq!(report.unwrap().way, RestoreWay::Fill, "{engine}");
+        let mut wanted = bench.then.clone();
+        wanted.retain(|key, _| is_odd(key));
+        assert!(content_of(&url).await == wanted, "{engine}");
+    }
 }
 
 /// The first chunk of records gets another byte.

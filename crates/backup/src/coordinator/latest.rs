@@ -90,7 +90,7 @@ impl Repository {
     ) -> Result<LatestReport> {
         let mut target = Target::staged(staging);
         let found = Box::pin(self.newest_whole(&mut target, options, clock)).await;
-        target.closing(found).await
+        target.closing(found, options.dry_run).await
     }
 
     async fn newest_whole(

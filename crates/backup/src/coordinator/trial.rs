@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_core::{Backend, Clock, KeyRange, Result};
+use stead_core::{Backend, Clock, Result};
 
 use crate::log::Log;
 use crate::manager::{Observer, Phase, Progress};
 use crate::manifest::{BackupId, Manifest};
 use crate::merge::{Merge, Upto};
 use crate::repository::Repository;
-use crate::restore::RestorePoint;
+use crate::restore::{RestorePoint, Selection};
 use crate::verify::{RESTORED, VerifyDepth};
 
 /// What a trial restore found whole.
@@ -110,7 +110,7 @@ impl Repository {
         };
         self.verify_chain(chain, &|done, total| report(Phase::Verifying, done, total))
             .await?;
-        let mut merge = Merge::new(self, chain, &KeyRange::all(), Upto::End);
+        let mut merge = Merge::new(self, chain, &Selection::all(), Upto::End);
         let total = chain.iter().map(|manifest| manifest.counts.entries).sum();
         let mut entries = 0_u64;
         while merge.next().await?.is_some() {

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use stead_core::{Backend, Error, KeyRange, Result, Timestamp};
+use stead_core::{Backend, Error, Result, Timestamp};
 
-use super::Restore;
 use super::deadlines::{Shift, Shifted, deadline_of};
 use super::there::{There, same};
+use super::{Restore, Selection};
 use crate::manager::Phase;
 use crate::records::Record;
 use crate::task::Task;
@@ -28,7 +28,7 @@ impl Restore<'_> {
     /// Compares what the target holds with the backup, entry by entry.
     pub(super) async fn compare(&self, entries: u64) -> Result<()> {
         let mut merge = self.merge();
-        let mut rest = self.options.range.clone();
+        let mut rest = self.selection.range.clone();
         let mut jobs: VecDeque<Task<Compared>> = VecDeque::new();
         let mut done = 0;
         loop {
@@ -44,7 +44,7 @@ impl Restore<'_> {
             }
             jobs.push_back(Task::spawn(compare(
                 Arc::clone(self.target),
-                range,
+                self.selection.within(range),
                 block,
                 self.shift,
             )));
@@ -52,7 +52,10 @@ impl Restore<'_> {
         while !jobs.is_empty() {
             self.compared(&mut jobs, &mut done, entries).await?;
         }
-        match There::new(&**self.target, &rest).next().await? {
+        match There::new(&**self.target, &self.selection.within(rest))
+            .next()
+            .await?
+        {
             Some(_) => Err(differs(done)),
             None => Ok(()),
         }
@@ -80,14 +83,14 @@ impl Restore<'_> {
     }
 }
 
-/// Compares what `target` holds in `range` with all that the backup has in it.
+/// Compares what `target` holds of `selection` with all that the backup has of it.
 async fn compare(
     target: Arc<dyn Backend>,
-    range: KeyRange,
+    selection: Selection,
     block: Vec<Record>,
     shift: Shift,
 ) -> Result<Compared> {
-    let mut there = There::new(&*target, &range);
+    let mut there = There::new(&*target, &selection);
     let mut found = there.next().await?;
     let mut compared = Compared {
         equal: 0,

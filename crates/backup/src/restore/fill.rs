@@ -13,6 +13,8 @@ use super::there::value_of;
 use super::{Restore, RestoreReport, apply, mark_of};
 use crate::manager::Phase;
 use crate::manifest::BackupId;
+use crate::merge::thin_out;
+use crate::records::Record;
 use crate::task::Task;
 
 /// Entries of a batch.
@@ -41,9 +43,21 @@ impl Restore<'_> {
     fn expected(&self) -> u64 {
         let full = self.chosen.chain.first();
         match full {
-            Some(full) if self.options.range == KeyRange::all() => full.counts.entries,
+            Some(full) if self.selection.is_everything() => full.counts.entries,
             _ => 0,
         }
+    }
+
+    /// Leaves out what has passed its deadline. How much that is.
+    fn leave_out_expired(&self, block: &mut Vec<Record>) -> u64 {
+        if block.iter().all(|record| record.deadline.is_none()) {
+            return 0;
+        }
+        let read = block.len();
+        thin_out(block, |record| {
+            matches!(self.shift.of(record.deadline), Shifted::Expiry(_))
+        });
+        (read - block.len()) as u64
     }
 
     /// Fills an empty target, and compares.
@@ -67,13 +81,13 @@ impl Restore<'_> {
             .map(|manifest| manifest.counts.entries)
             .sum();
         loop {
-            let block = merge.block().await?;
+            let mut block = merge.block().await?;
             if block.is_empty() {
                 break;
             }
+            report.expired += self.leave_out_expired(&mut block);
             for record in block {
                 let Shifted::Expiry(expiry) = self.shift.of(record.deadline) else {
-                    report.expired += 1;
                     continue;
                 };
                 let (key, value) = value_of(record)?;

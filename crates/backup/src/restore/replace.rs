@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
 use stead_core::{Backend, Durability, Entry, Error, Expect, Expiry, Extent, Key, Result, WriteBatch};
 
 use super::deadlines::Shifted;
@@ -53,7 +54,7 @@ impl Restore<'_> {
         let target = &**self.target;
         let capabilities = target.capabilities();
         let over_partitions =
-            capabilities.atomicity == Extent::Partition && self.options.range.single_partition().is_none();
+            capabilities.atomicity == Extent::Partition && self.selection.range.single_partition().is_none();
         let mut difference = Difference {
             batch: if over_partitions {
                 Err("the target has no batches over partitions")
@@ -64,7 +65,7 @@ impl Restore<'_> {
             report: self.empty_report(backup),
         };
         let mut merge = self.merge();
-        let mut there = There::new(target, &self.options.range);
+        let mut there = There::new(target, self.selection);
         let mut wanted = merge.next().await?;
         let mut found = there.next().await?;
         while look_on || difference.batch.is_ok() {
@@ -135,6 +136,8 @@ impl Difference {
             }
         };
         self.add(key.as_bytes().len() + value.len(), |batch| {
+            // As a part of its chunk it would keep all of that in memory until the batch is written.
+            let value = Bytes::copy_from_slice(&value);
             batch.expect(key.clone(), expect).put_with(key, value, expiry)
         });
         Ok(())

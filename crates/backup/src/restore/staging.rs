@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use stead_core::{Backend, Entry, Error, Expiry, Key, KeyRange, Partition, Reply, Result};
+use stead_core::{Backend, Entry, Error, ErrorKind, Expiry, Key, KeyRange, Partition, Reply, Result};
 
 use super::compare::differs;
 use super::cut_short::{Place, cut_short};
 use super::fill::Filler;
 use super::there::{There, same};
-use super::{Restore, RestoreReport, mark_key, raised};
+use super::{Restore, RestoreReport, Selection, mark_key, raised};
 use crate::create::HIDDEN;
 use crate::manager::Phase;
 use crate::manifest::BackupId;
@@ -105,14 +105,25 @@ impl Target {
 
     /// What came of the restore, once the live store is closed, if it was opened. Where another took its place, it was
     /// closed for that.
-    pub(crate) async fn closing<T>(self, restored: Result<T>) -> Result<T> {
+    pub(crate) async fn closing<T>(self, restored: Result<T>, dry_run: bool) -> Result<T> {
         let closed = match self.live {
             Some(live) => live.close().await,
             None => Ok(()),
         };
-        let restored = restored.and_then(|report| closed.map(|()| report));
+        let restored = restored.and_then(|report| match closed {
+            Ok(()) => Ok(report),
+            Err(error) if dry_run => Err(error),
+            Err(error) => Err(unclosed(error)),
+        });
         restored.map_err(|error| error.during("restore"))
     }
+}
+
+/// What a restore comes to that was done, in a store that could not be closed.
+fn unclosed(error: Error) -> Error {
+    let message = "the backup was restored, and is durable, but the store could not be closed; make room if the disk is full, \
+                   and open it anew";
+    Error::new(error.kind(), message).because(error)
 }
 
 impl Restore<'_> {
@@ -131,23 +142,27 @@ impl Restore<'_> {
                 "the store's revisions are used up; restore into a new store",
             ));
         }
-        let staged = staging.stage().await?;
+        let unchanged = |error| cut_short(error, Place::Second);
+        let staged = staging.stage().await.map_err(unchanged)?;
         let beside = Restore {
             target: &staged,
             raise,
             ..*self
         };
         let filled = beside.fill_beside(live, backup).await;
-        let filled = filled.map_err(|error| cut_short(error, Place::Second))?;
+        let filled = filled.map_err(unchanged)?;
         drop(staged);
-        report.previous = staging.switch().await?;
+        report.previous = staging.switch().await.map_err(|error| match error.kind() {
+            ErrorKind::UnknownOutcome => error,
+            _ => unchanged(error),
+        })?;
         // A deadline may have passed since the difference was counted.
         (report.entries, report.expired) = (filled.entries, filled.expired);
         report.revision = filled.revision;
         Ok(report)
     }
 
-    /// Fills the target with the backup and with what the live store holds outside of the range, and compares.
+    /// Fills the target with the backup and with what the live store holds that is not restored, and compares.
     async fn fill_beside(&self, live: &dyn Backend, backup: BackupId) -> Result<RestoreReport> {
         self.carry_over(live).await?;
         let filled = self.fill(backup, mark_key()?, false).await?;
@@ -155,12 +170,12 @@ impl Restore<'_> {
         Ok(filled)
     }
 
-    /// Writes to the target what the live store holds outside of the range.
+    /// Writes to the target what the live store holds that is not restored.
     async fn carry_over(&self, live: &dyn Backend) -> Result<()> {
         let mut filler = Filler::new(self.target, self.raise, 0);
         let total = live.stats().await?.entries;
         let mut done = 0_u64;
-        let mut rest = Rest::of(live, &self.options.range)?;
+        let mut rest = Rest::of(live, self.selection)?;
         while let Some((key, entry)) = rest.next().await? {
             let expiry = entry.deadline().map_or(Expiry::Never, Expiry::At);
             filler
@@ -174,10 +189,10 @@ impl Restore<'_> {
         filler.finish().await
     }
 
-    /// Compares what the target holds outside of the range with the live store.
+    /// Compares what the target holds that is not restored with the live store.
     async fn compare_rest(&self, live: &dyn Backend) -> Result<()> {
-        let mut ours = Rest::of(&**self.target, &self.options.range)?;
-        let mut theirs = Rest::of(live, &self.options.range)?;
+        let mut ours = Rest::of(&**self.target, self.selection)?;
+        let mut theirs = Rest::of(live, self.selection)?;
         let (mut our, mut their) = (ours.next().await?, theirs.next().await?);
         let mut equal = 0_u64;
         loop {
@@ -210,25 +225,27 @@ fn alike(entry: &Entry, other: &Entry) -> bool {
     )
 }
 
-/// What a store holds outside of the range of a restore: what others than its users keep there is outside of any.
+/// What a store holds that is not restored: what others than its users keep there never is.
 struct Rest<'a> {
     there: There<'a>,
-    range: &'a KeyRange,
+    selection: &'a Selection,
 }
 
 impl<'a> Rest<'a> {
-    fn of(store: &'a dyn Backend, range: &'a KeyRange) -> Result<Self> {
-        let all = KeyRange::all();
-        let is_whole = range.start() <= all.start() && range.end().is_none();
+    fn of(store: &'a dyn Backend, selection: &'a Selection) -> Result<Self> {
+        let range = match selection.is_everything() {
+            true => hidden()?,
+            false => KeyRange::all(),
+        };
         Ok(Rest {
-            there: There::with_hidden(store, &if is_whole { hidden()? } else { all }),
-            range,
+            there: There::with_hidden(store, &range),
+            selection,
         })
     }
 
     async fn next(&mut self) -> Result<Option<(Key, Entry)>> {
         while let Some((key, entry)) = self.there.next().await? {
-            if !self.range.contains(&key) || key.partition_bytes().starts_with(HIDDEN) {
+            if !self.selection.contains(&key) || key.partition_bytes().starts_with(HIDDEN) {
                 return Ok(Some((key, entry)));
             }
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use stead_core::kit::Walk;
 use stead_core::{Backend, Entry, Error, Expiry, Item, Key, KeyRange, Result};
 
+use super::Selection;
 use super::deadlines::deadline_of;
 use crate::create::{HIDDEN, entry_of};
 use crate::records::{Payload, Record};
@@ -12,13 +13,15 @@ use crate::records::{Payload, Record};
 pub(super) struct There<'a> {
     walk: Walk<'a>,
     page: std::vec::IntoIter<Item>,
+    selection: Selection,
 }
 
 impl<'a> There<'a> {
-    pub(super) fn new(target: &'a dyn Backend, range: &KeyRange) -> Self {
+    pub(super) fn new(target: &'a dyn Backend, selection: &Selection) -> Self {
         There {
-            walk: Walk::new(target, target.capabilities(), range.clone()).without(HIDDEN),
+            walk: Walk::new(target, target.capabilities(), selection.range.clone()).without(HIDDEN),
             page: Vec::new().into_iter(),
+            selection: selection.clone(),
         }
     }
 
@@ -27,12 +30,13 @@ impl<'a> There<'a> {
         There {
             walk: Walk::new(target, target.capabilities(), range.clone()),
             page: Vec::new().into_iter(),
+            selection: Selection::of(range.clone()),
         }
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<(Key, Entry)>> {
         loop {
-            if let Some(item) = self.page.next() {
+            if let Some(item) = self.page.find(|item| self.selection.picks(&item.key)) {
                 return entry_of(item).map(Some);
             }
             let page = self.walk.page().await?;

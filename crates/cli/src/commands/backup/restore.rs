@@ -7,11 +7,11 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use stead::StateScope;
 use stead::backup::{
-    BackupId, Deadlines, LatestReport, PassedOver, Repository, RestoreOptions, RestorePoint, RestoreReport,
-    RestoreWay,
+    BackupId, Deadlines, KeyFilter, LatestReport, PassedOver, Repository, RestoreOptions, RestorePoint,
+    RestoreReport, RestoreWay,
 };
 use stead::core::{Revision, SystemClock, Timestamp};
-use stead::state::encode_range;
+use stead::state::{Pattern, decode_key, encode_range};
 use stead::{Error, ErrorKind};
 
 use super::{find, id, shown_by, time};
@@ -53,6 +53,12 @@ pub(super) struct Restore {
     /// Of the scope, only keys that start with this
     #[arg(long, default_value = "", hide_default_value = true, requires = "scope")]
     prefix: String,
+    /// The scopes whose names match this alone, such as "agent:*": * is any text, ? one character
+    #[arg(long, value_name = "PATTERN", value_parser = args::pattern, conflicts_with = "scope")]
+    scopes: Option<Pattern>,
+    /// The keys that match this alone, such as "note/*"
+    #[arg(long, value_name = "PATTERN", value_parser = args::pattern)]
+    pattern: Option<Pattern>,
     /// What becomes of deadlines
     #[arg(long, value_enum, default_value_t = Rule::Keep)]
     deadlines: Rule,
@@ -78,6 +84,18 @@ enum Rule {
 }
 
 impl Restore {
+    /// Which keys are restored, where patterns say so. What is no scope's has neither of the names.
+    fn filter(&self) -> Option<KeyFilter> {
+        if self.scopes.is_none() && self.pattern.is_none() {
+            return None;
+        }
+        let any = |pattern: &Option<Pattern>| pattern.clone().unwrap_or_else(Pattern::any);
+        let (scopes, keys) = (any(&self.scopes), any(&self.pattern));
+        Some(KeyFilter::new(move |key| {
+            decode_key(key).is_ok_and(|(scope, key)| keys.matches(&key) && scopes.matches(&scope.to_string()))
+        }))
+    }
+
     /// Damage of the repository, with what a person who has to restore may do about it.
     fn with_a_way_out(&self, error: Error) -> Error {
         let has_none = self.or_older || self.id.is_some() || self.revision.is_some();
@@ -115,6 +133,7 @@ pub(super) async fn run(
     if let Some(scope) = &restore.scope {
         options.range = encode_range(scope, &restore.prefix)?;
     }
+    options.filter = restore.filter();
     options.deadlines = match restore.deadlines {
         Rule::Keep => Deadlines::Keep,
         Rule::Extend => Deadlines::Extend,
