@@ -39,6 +39,8 @@ enum Section {
     Power(power::Power),
     #[cfg(feature = "backup")]
     Backups(power::backups::Backups),
+    #[cfg(feature = "backup")]
+    BackupKill(power::backups::BackupKill),
     Planted(planted::Planted),
     Concurrency(concurrency::Concurrency),
     #[cfg(feature = "servers")]
@@ -58,6 +60,8 @@ fn main() -> Result<ExitCode> {
         Section::Power(arguments) => power::run(&arguments)?,
         #[cfg(feature = "backup")]
         Section::Backups(arguments) => power::backups::run(&arguments)?,
+        #[cfg(feature = "backup")]
+        Section::BackupKill(arguments) => power::backups::run_kills(&arguments)?,
         Section::Planted(arguments) => {
             planted::run(&arguments)?;
             0

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
             &["io", "--part", "short-writes", "--points", "5"],
             None,
         );
+        #[cfg(feature = "backup")]
+        add("backup_kill", &["backup-kill", "--kills", "12"], None);
         add("disk_full", &["io", "--part", "full", "--points", "6"], mount);
         let shown = strace.map_or_else(String::new, |reason| format!(" ({reason})"));
         let power = Trial::test(format!("power::{engine}{shown}"), move || power(engine));

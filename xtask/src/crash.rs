@@ -44,6 +44,7 @@ enum Section {
     Concurrency,
     Planted,
     Backups,
+    BackupKill,
     Servers,
 }
 
@@ -51,7 +52,7 @@ enum Section {
 const SERVERS: [&str; 3] = ["redis", "redis-cluster", "postgres"];
 
 impl Section {
-    const ALL: [Section; 8] = [
+    const ALL: [Section; 9] = [
         Section::Kill,
         Section::Syscalls,
         Section::Power,
@@ -59,6 +60,7 @@ impl Section {
         Section::Concurrency,
         Section::Planted,
         Section::Backups,
+        Section::BackupKill,
         Section::Servers,
     ];
 
@@ -71,6 +73,7 @@ impl Section {
             Section::Concurrency => "concurrency",
             Section::Planted => "planted",
             Section::Backups => "backups",
+            Section::BackupKill => "backup-kill",
             Section::Servers => "servers",
         }
     }
@@ -91,6 +94,8 @@ impl Section {
             (Section::Power, false) => "--images 2000",
             (Section::Power, true) | (Section::Backups, true) => "--images 200",
             (Section::Backups, false) => "--images 5000",
+            (Section::BackupKill, false) => "--kills 300",
+            (Section::BackupKill, true) => "--kills 20",
             (Section::Io, false) => "",
             (Section::Io, true) => "--points 20",
             (Section::Concurrency | Section::Planted | Section::Servers, false) => "",

@@ -172,7 +172,7 @@ fn check(dir: &Path, lines: &[&str]) {
     for line in lines {
         let mut found = Sha256::new();
         let values = read(dir, line, &mut decompressor, &mut |_, value| {
-            found.update(Sha256::digest(value))
+            found.update(Sha256::digest(value));
         });
         assert_eq!(digits(&found.finalize()), values);
     }
@@ -183,7 +183,7 @@ fn build(dir: &Path, lines: &[&str]) -> BTreeMap<Bytes, Bytes> {
     let mut entries: Vec<(Bytes, Bytes)> = Vec::new();
     for line in lines {
         read(dir, line, &mut decompressor, &mut |key, value| {
-            entries.push((key.into(), value.into()))
+            entries.push((key.into(), value.into()));
         });
     }
     entries.into_iter().collect()

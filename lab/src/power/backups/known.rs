@@ -84,6 +84,14 @@ impl Known {
         }
     }
 
+    /// What is known once these backups were found, and the rest is forgotten.
+    pub(super) fn settle(&mut self, found: &BTreeSet<BackupId>) {
+        *self = Known {
+            ready: self.ready,
+            ..Known::of(found)
+        };
+    }
+
     pub(super) fn note(&mut self, said: Said) {
         match said {
             Said::Ready => self.ready = true,

@@ -4,6 +4,7 @@
 //! each image, what was announced has to be [there](known), and whole; and the repository has to serve on. The second writer
 //! of a recording begins on what the first one's disk held when its power went.
 
+mod killed;
 mod known;
 mod writer;
 
@@ -23,6 +24,7 @@ use super::traced::{followed, strace, temporary};
 use super::tree::Tree;
 use crate::strace;
 use crate::tally::Tally;
+pub(crate) use killed::{BackupKill, run as run_kills};
 use known::{Known, Said};
 pub(crate) use writer::{Writer, write};
 

@@ -10,14 +10,18 @@ use stead_backup::{BackupId, BackupManager, BackupType, PruneOptions, Repository
 use stead_core::{
     Backend, Clock, Durability, ErrorKind, Key, Partition, SystemClock, SystemRandom, WriteBatch,
 };
+use stead_embedded::EmbeddedOptions;
 use stead_memory::{MemoryBackend, MemoryOptions};
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::dice::Dice;
 use super::known::Said;
+use crate::engines::engine;
 
 /// So many backups are kept at least when some are forgotten.
 const KEPT: usize = 2;
+/// So many others write to a store that lasts.
+const OTHERS: u64 = 3;
 /// What was forgotten is removed by the next prune.
 const GRACE: Duration = Duration::from_millis(1);
 
@@ -33,6 +37,48 @@ pub(crate) struct Writer {
     /// How many backups and prunes
     #[arg(long, default_value_t = 8)]
     pub(crate) steps: u64,
+    /// The directory of a store that lasts, which others write to meanwhile; in memory otherwise, and of this writer alone
+    #[arg(long, requires = "engine")]
+    pub(crate) store: Option<PathBuf>,
+    /// The engine of that store
+    #[arg(long, requires = "store")]
+    pub(crate) engine: Option<String>,
+}
+
+impl Writer {
+    /// The store, with others who write to it where it lasts.
+    fn store(&self) -> Result<Arc<dyn Backend>> {
+        let (Some(path), Some(name)) = (&self.store, &self.engine) else {
+            return store();
+        };
+        let store = engine(name)?.open_with(path, EmbeddedOptions::default())?;
+        for number in 0..OTHERS {
+            let dice = Dice::new(self.seed, number + 1);
+            tokio::spawn(write_on(Arc::clone(&store), number, dice));
+        }
+        Ok(store)
+    }
+}
+
+/// Writes and removes entries until the process ends.
+async fn write_on(store: Arc<dyn Backend>, number: u64, mut dice: Dice) -> Result<()> {
+    let partition = Partition::new(format!("agent:{number}"))?;
+    loop {
+        let durability = match dice.odds(1, 8) {
+            true => Durability::Durable,
+            false => Durability::Buffered,
+        };
+        let mut batch = WriteBatch::new().durability(durability);
+        for _ in 0..=dice.below(20) {
+            let key = Key::new(&partition, format!("k{}", dice.below(500)))?;
+            batch = match dice.odds(1, 6) {
+                true => batch.delete(key),
+                false => batch.put(key, vec![b'v'; dice.below(800)]),
+            };
+        }
+        store.apply(batch).await?.committed()?;
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Does what the arguments say.
@@ -49,7 +95,7 @@ pub(crate) fn write(arguments: &Writer) -> Result<()> {
         let repository = opened_or_made(dir).await?;
         Said::Ready.say();
         let mut dice = Dice::new(arguments.seed, 0);
-        let store = store()?;
+        let store = arguments.store()?;
         let manager = BackupManager::new(repository, Arc::clone(&store));
         for step in 0..arguments.steps {
             fill(&*store, &mut dice).await?;

@@ -153,8 +153,10 @@ pub(super) async fn run(
         found => drop(found?),
     }
     store::check_place(url)?;
-    if restore.dry_run {
-        store::look(url)?;
+    if restore.dry_run && stead::is_missing(url)? {
+        return Err(Failure::NotThere(Error::invalid(
+            "there is no store to compare with; a restore would make one, and fill it",
+        )));
     }
     let restored = if restore.or_older {
         stead::restore_latest(url, repository, &options, &SystemClock).await
