@@ -56,7 +56,7 @@ pub use coordinator::{
 };
 pub use diff::{Diff, Difference, DifferenceKind};
 pub use hash::Hash;
-pub use location::{Leftovers, Location, Purpose, is_repository, open_location, open_location_with};
+pub use location::{Leftovers, Location, Purpose, open_location, open_location_with, repository_around};
 pub use manager::{BackupManager, BackupType, CreateOptions, Observer, Phase, Progress};
 pub use manifest::{BackupCounts, BackupId, BackupKind};
 pub use metadata::{BackupMetadata, CheckpointMetadata};

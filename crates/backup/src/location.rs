@@ -24,8 +24,8 @@ use stead_core::{Error, Result, StoreUrl, nearest};
 use crate::error;
 use crate::task::blocking;
 
-pub use around::is_repository;
-use around::{MARK, repository_around, store_around};
+pub use around::repository_around;
+use around::{MARK, store_around};
 pub(crate) use around::{within_repository, within_store};
 pub use directory::Leftovers;
 pub(crate) use staged::Staged;
@@ -131,7 +131,7 @@ impl Location {
     }
 
     /// The nearest directory that this one is, or lies in, and that a store is in.
-    pub(crate) fn within_store(&self) -> Option<&std::path::Path> {
+    pub(crate) fn within_store(&self) -> Option<PathBuf> {
         store_around(self.local.as_deref()?)
     }
 

@@ -92,7 +92,7 @@ impl Repository {
             return Err(within_repository(&location.name(), &around));
         }
         if let Some(store) = location.within_store() {
-            return Err(within_store(&location.name(), store));
+            return Err(within_store(&location.name(), &store));
         }
         let repository = Repository(Arc::new(Inner {
             location,

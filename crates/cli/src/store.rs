@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use stead::backup::is_repository;
+use stead::backup::repository_around;
 use stead::core::{Backend, Read, StoreUrl};
 use stead::state::StateManager;
 use stead::{Config, Error};
@@ -98,17 +98,7 @@ pub(crate) fn check_place(text: &str) -> Result<()> {
     if !DIRECTORIES.contains(&url.scheme()) {
         return Ok(());
     }
-    // What is not there yet has no other name; what is wrong with the path is told when it is opened.
-    let there = place.ancestors().find_map(|path| {
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        path.canonicalize().ok()
-    });
-    let mut around = there.as_deref().into_iter().flat_map(Path::ancestors);
-    match around.find(|dir| is_repository(dir)) {
+    match repository_around(place) {
         None => Ok(()),
         Some(repository) => Err(Error::invalid(
             "the store would lie among the files of a repository for backups; name a place elsewhere",

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::{Path, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use stead_core::{Error, Result};
 
@@ -15,20 +15,50 @@ pub(super) const MARK: &[u8; 25] = br#"{"format":"stead-backup","#;
 const STORE: &[u8; 12] = b"stead store\n";
 
 /// Whether a folder is that of a repository of any version, as far as it can be read: where nothing else may lie.
-#[must_use]
-pub fn is_repository(folder: &Path) -> bool {
+fn is_repository(folder: &Path) -> bool {
     begins_with(&folder.join(FORMAT), MARK)
 }
 
-/// The nearest of `folder` and those above it that a repository is in.
-pub(super) fn repository_around(folder: &Path) -> Option<&Path> {
-    folder.ancestors().find(|folder| is_repository(folder))
+/// The repository that a path is in, or would be in once it is made, if there is one.
+#[must_use]
+pub fn repository_around(path: &Path) -> Option<PathBuf> {
+    let path = made(path)?;
+    path.ancestors()
+        .find(|folder| is_repository(folder))
+        .map(PathBuf::from)
 }
 
-/// The nearest of `folder` and those above it that a store is in.
-pub(super) fn store_around(folder: &Path) -> Option<&Path> {
-    let mut folders = folder.ancestors();
-    folders.find(|folder| begins_with(&folder.join("STEAD"), STORE))
+/// The same for a store in a directory.
+pub(super) fn store_around(path: &Path) -> Option<PathBuf> {
+    let path = made(path)?;
+    let mut folders = path.ancestors();
+    let found = folders.find(|folder| begins_with(&folder.join("STEAD"), STORE));
+    found.map(PathBuf::from)
+}
+
+/// What a path is once all of it was made: what is there without symbolic links, and behind that `..` as it will count.
+fn made(path: &Path) -> Option<PathBuf> {
+    let path = absolute(path).ok()?;
+    let (there, rest) = there_of(&path)?;
+    let mut made = there;
+    for part in rest.components() {
+        match part {
+            Component::ParentDir => drop(made.pop()),
+            part => made.push(part),
+        }
+    }
+    // Behind a `..` there may be something again.
+    let (there, rest) = there_of(&made)?;
+    Some(there.join(rest))
+}
+
+/// As much of a path as is there, without symbolic links, and the rest.
+fn there_of(path: &Path) -> Option<(PathBuf, &Path)> {
+    let mut above = path.ancestors();
+    above.find_map(|folder| {
+        let there = fs::canonicalize(folder).ok()?;
+        Some((there, path.strip_prefix(folder).ok()?))
+    })
 }
 
 /// Whether there is a file that begins so.
@@ -44,19 +74,11 @@ fn begins_with<const N: usize>(file: &Path, begin: &[u8; N]) -> bool {
 ///
 /// `Invalid` where it would lie among the files of another one, or of a store.
 pub(super) fn check_before_making(path: &Path) -> Result<()> {
-    // What is wrong with the path is told when it is made.
-    let there = absolute(path).ok().and_then(|path| {
-        let mut above = path.ancestors();
-        above.find_map(|folder| fs::canonicalize(folder).ok())
-    });
-    let Some(there) = there else {
-        return Ok(());
-    };
-    if let Some(around) = repository_around(&there) {
+    if let Some(around) = repository_around(path) {
         return Err(within_repository(&path.display(), &around.display()));
     }
-    match store_around(&there) {
-        Some(store) => Err(within_store(&path.display(), store)),
+    match store_around(path) {
+        Some(store) => Err(within_store(&path.display(), &store)),
         None => Ok(()),
     }
 }
